@@ -1,0 +1,40 @@
+# truevec_module(NAME [DEPS module...] [LINK library...] [TEST_DEPS module...])
+# One static library per src/ folder: every *.cc but *_test.cc; and one test program NAME_test from the
+# *_test.cc files beside them, registered per GoogleTest case under the ctest label `unit`.
+# DEPS is the exact list of modules it may include; tools/check_layers.py checks the includes themselves.
+
+set(TRUEVEC_WARNINGS -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror)
+
+function(truevec_compile_options target)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+  # -ffp-contract=off: a compiler that fuses or splits multiply-adds on its own would break the
+  # "same bits everywhere" invariant; kernels ask for FMA explicitly.
+  target_compile_options(${target} PRIVATE ${TRUEVEC_WARNINGS} -ffp-contract=off)
+  target_compile_definitions(${target} PRIVATE
+    TRUEVEC_VERSION="${PROJECT_VERSION}" TRUEVEC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  if(TRUEVEC_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${TRUEVEC_SANITIZE} -fno-omit-frame-pointer)
+    target_link_options(${target} PRIVATE -fsanitize=${TRUEVEC_SANITIZE})
+  endif()
+endfunction()
+
+function(truevec_module name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LINK;TEST_DEPS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  add_library(tv_${name} STATIC ${sources})
+  truevec_compile_options(tv_${name})
+  list(TRANSFORM ARG_DEPS PREPEND tv_ OUTPUT_VARIABLE deps)
+  target_link_libraries(tv_${name} PUBLIC ${deps} ${ARG_LINK} Threads::Threads)
+  if(TRUEVEC_BUILD_TESTS AND tests)
+    add_executable(${name}_test ${tests})
+    truevec_compile_options(${name}_test)
+    list(TRANSFORM ARG_TEST_DEPS PREPEND tv_ OUTPUT_VARIABLE test_deps)
+    target_link_libraries(${name}_test PRIVATE tv_${name} ${test_deps} GTest::gtest GTest::gtest_main)
+    include(GoogleTest)
+    gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
+      WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES LABELS unit TIMEOUT 120)
+  endif()
+endfunction()

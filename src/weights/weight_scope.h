@@ -1,0 +1,68 @@
+// WeightScope: names tensors by path prefix, so that a model's loader reads like the checkpoint, and keeps account of
+// what was read: a missing tensor is an error, and so is one that nobody read (DESIGN invariant 1).
+#ifndef TRUEVEC_WEIGHTS_WEIGHT_SCOPE_H_
+#define TRUEVEC_WEIGHTS_WEIGHT_SCOPE_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "tensor/tensor.h"
+
+namespace truevec {
+
+// One tensor of a checkpoint and the file it lies in.
+struct WeightEntry {
+  std::string name;
+  TensorView view;
+  std::string file;  // relative to the model directory
+};
+
+// All tensors of a checkpoint (one file, shards, a .bin, adapters merged), by name. Owns mappings and buffers.
+class WeightStore {
+ public:
+  virtual ~WeightStore() = default;
+  virtual const WeightEntry* Find(std::string_view name) const = 0;
+  virtual std::vector<std::string> Names() const = 0;  // sorted
+  virtual std::string Description() const = 0;         // "model.safetensors" for messages
+};
+
+// A cheap handle: (store, prefix). Copies share the account of what was read. Not for concurrent use.
+class WeightScope {
+ public:
+  explicit WeightScope(std::shared_ptr<const WeightStore> store);
+
+  // The scope under "<prefix><name>." / "<prefix><name>.<index>."
+  WeightScope Sub(std::string_view name) const;
+  WeightScope Sub(std::string_view name, int64_t index) const;
+  const std::string& prefix() const { return prefix_; }
+  const std::shared_ptr<const WeightStore>& store() const { return store_; }
+
+  bool Has(std::string_view name) const;
+  bool HasAnyUnder(std::string_view name) const;  // some tensor starts with "<prefix><name>."
+  // The tensor with exactly `shape` (-1 matches any extent) and a floating dtype; marks it read.
+  // Errors name tensor, file, expected and got.
+  Result<TensorView> Get(std::string_view name, const Shape& shape) const;
+  // Like Get; a tensor that is absent gives a view that is not present().
+  Result<TensorView> GetOptional(std::string_view name, const Shape& shape) const;
+  // The values widened to float32 (for norms and biases).
+  Result<std::vector<float>> GetFloats(std::string_view name, const Shape& shape) const;
+  // Marks as known and unused: heads and buffers that this task does not need.
+  void Ignore(std::string_view name) const;
+  void IgnoreUnder(std::string_view name) const;
+  // Full names that nobody read or ignored, sorted (of the whole store).
+  std::vector<std::string> Leftovers() const;
+  std::vector<std::string> Used() const;
+
+ private:
+  struct Account;
+  std::shared_ptr<const WeightStore> store_;
+  std::shared_ptr<Account> account_;
+  std::string prefix_;
+};
+
+}  // namespace truevec
+
+#endif  // TRUEVEC_WEIGHTS_WEIGHT_SCOPE_H_
