@@ -11,7 +11,7 @@ function(truevec_compile_options target)
   # "same bits everywhere" invariant; kernels ask for FMA explicitly.
   target_compile_options(${target} PRIVATE ${TRUEVEC_WARNINGS} -ffp-contract=off)
   target_compile_definitions(${target} PRIVATE
-    TRUEVEC_VERSION="${PROJECT_VERSION}" TRUEVEC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    TRUEVEC_VERSION="${PROJECT_VERSION}")
   if(TRUEVEC_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${TRUEVEC_SANITIZE} -fno-omit-frame-pointer)
     target_link_options(${target} PRIVATE -fsanitize=${TRUEVEC_SANITIZE})
@@ -31,6 +31,8 @@ function(truevec_module name)
   if(TRUEVEC_BUILD_TESTS AND tests)
     add_executable(${name}_test ${tests})
     truevec_compile_options(${name}_test)
+    # Tests read tests/golden and tests/cases from the source tree.
+    target_compile_definitions(${name}_test PRIVATE TRUEVEC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     list(TRANSFORM ARG_TEST_DEPS PREPEND tv_ OUTPUT_VARIABLE test_deps)
     target_link_libraries(${name}_test PRIVATE tv_${name} ${test_deps} GTest::gtest GTest::gtest_main)
     include(GoogleTest)
