@@ -87,6 +87,9 @@ struct RopeTable {
 void Rope(const ExecContext& ctx, const RopeTable& table, std::span<const int32_t> positions, int64_t head_dim,
           Matrix x);
 
+// x / max(||x||, 1e-12) per row, in place; the norm is summed in double. (torch.nn.functional.normalize)
+void L2Normalize(const ExecContext& ctx, Matrix x);
+
 // Scaled dot-product attention within each sequence of a packed batch; nothing is padded.
 // Key j is visible to query i iff (!causal || j <= i) && i - j <= window_left && j - i <= window_right
 // (-1: unlimited). scores = softcap(scale * q.k) + bias; softcap(x) = cap * tanh(x / cap) when cap > 0.

@@ -27,6 +27,7 @@ struct TensorView {
 // REQUIRES: a floating dtype.
 std::vector<float> ToFloat(const TensorView& tensor);
 void ToFloat(const TensorView& tensor, float* out);
+void ConvertToFloat(const void* data, DType dtype, int64_t count, float* out);
 
 // rows x cols float32, row r at data + r * stride.
 struct Matrix {

@@ -1,0 +1,72 @@
+// Chooses the kernel table once, by what the CPU and the operating system support.
+#include <string.h>
+
+#include "kernels/kernels.h"
+
+namespace truevec::kernels {
+
+namespace scalar {
+extern const KernelTable kTable;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const KernelTable kTable;
+}
+namespace avx512 {
+extern const KernelTable kTable;
+}
+#endif
+
+namespace {
+
+struct Available {
+  const KernelTable* tables[4];
+  int count = 0;
+
+  Available() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl")) {
+      tables[count++] = &avx512::kTable;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables[count++] = &avx2::kTable;
+#endif
+    tables[count++] = &scalar::kTable;
+  }
+};
+
+const Available& All() {
+  static const Available available;
+  return available;
+}
+
+const KernelTable*& Chosen() {
+  static const KernelTable* chosen = All().tables[0];
+  return chosen;
+}
+
+}  // namespace
+
+int AvailableTables(const KernelTable* const** tables) {
+  *tables = All().tables;
+  return All().count;
+}
+
+const KernelTable* FindTable(const char* name) {
+  for (int i = 0; i < All().count; ++i) {
+    if (strcmp(All().tables[i]->name, name) == 0) return All().tables[i];
+  }
+  return nullptr;
+}
+
+const KernelTable& Active() { return *Chosen(); }
+
+bool ForceTable(const char* name) {
+  const KernelTable* table = FindTable(name);
+  if (table == nullptr) return false;
+  Chosen() = table;
+  return true;
+}
+
+}  // namespace truevec::kernels

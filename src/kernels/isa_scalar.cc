@@ -1,0 +1,25 @@
+// The scalar kernel table: the algorithms of *-inl.h over simd_scalar.h, in a namespace of their own.
+
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+
+namespace truevec::kernels::scalar {
+namespace {
+
+constexpr int64_t kIsaTileRows = 4;
+#define TV_TILE_CASES TV_TILE_CASE(1) TV_TILE_CASE(2) TV_TILE_CASE(3) TV_TILE_CASE(4)
+
+// clang-format off: the order matters
+#include "kernels/simd_scalar.h"
+#include "kernels/math-inl.h"
+#include "kernels/gemm-inl.h"
+#include "kernels/rows-inl.h"
+// clang-format on
+
+}  // namespace
+
+extern const KernelTable kTable;
+const KernelTable kTable = {"scalar", Gemm, Tile, Softmax, Activate, LayerNorm, RmsNorm, SumSquares, AddToDouble};
+
+}  // namespace truevec::kernels::scalar

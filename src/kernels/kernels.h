@@ -1,0 +1,80 @@
+// The table of compute kernels, one per instruction set, and its choice at start.
+//
+// Raw pointers only; nothing of ours is included. Same-bits rule (DESIGN invariant 2): every kernel works on 16
+// virtual lanes whatever the hardware width, multiplies and adds by FMA in one fixed order, reduces lanes by one fixed
+// tree, and uses polynomials instead of libm. So each table gives the same float32 bits.
+#ifndef TRUEVEC_KERNELS_KERNELS_H_
+#define TRUEVEC_KERNELS_KERNELS_H_
+
+#include <stdint.h>
+
+namespace truevec::kernels {
+
+// Columns of a packed weight panel. Packed layout: [ceil(n / 32)][k][32], zero padded.
+inline constexpr int64_t kPanel = 32;
+// Rows of a register tile.
+inline constexpr int64_t kTileRows = 12;
+// k is summed in equal blocks of at most this many terms; block sums are added in order. Shorter chains keep the
+// rounding error below that of one long sum.
+inline constexpr int64_t kMaxKBlock = 256;
+inline constexpr int64_t kLanes = 16;
+
+enum class Act : int { kNone, kGelu, kGeluTanh, kQuickGelu, kRelu, kSilu, kTanh, kSigmoid, kMish, kGelu10 };
+
+struct GemmArgs {
+  int64_t m, n, k;
+  const float* a;  // [m, k], row stride lda
+  int64_t lda;
+  const float* packed;  // [ceil(n/32)][k][32]
+  const float* bias;    // [n] or null
+  Act act;
+  const float* residual;  // [m, n], row stride ldr, or null; added after the activation; may alias c
+  int64_t ldr;
+  float* c;  // [m, n], row stride ldc
+  int64_t ldc;
+};
+
+// Softmax of one row of scores in place.
+struct SoftmaxArgs {
+  float* scores;    // [padded]; raw q.k on entry, exp(s - max) on return (not divided by the sum)
+  int64_t columns;  // padded to a multiple of 16
+  int64_t begin;    // visible columns are [begin, end); the others become 0
+  int64_t end;
+  float scale;
+  float softcap;      // 0: none
+  const float* bias;  // [columns] added after scaling, or null
+};
+
+struct KernelTable {
+  const char* name;
+  // c = act(a b + bias) + residual for panels [panel_begin, panel_end).
+  void (*gemm)(const GemmArgs& args, int64_t panel_begin, int64_t panel_end);
+  // tile[rows][32] = a[rows, k] x b[k][32]; rows <= kTileRows; k-blocks begin at multiples of kMaxKBlock counted from
+  // k_origin (a term's absolute index), so that a window gives the same blocks as the whole.
+  void (*tile)(int64_t rows, int64_t k, int64_t k_origin, const float* a, int64_t lda, const float* b, float* out,
+               int64_t ldo);
+  // Returns the sum of exp; 0 when nothing is visible.
+  double (*softmax)(const SoftmaxArgs& args);
+  void (*activate)(Act act, float* x, int64_t n);
+  // out = (x - mean) / sqrt(var + eps) * weight + bias; sums in double.
+  void (*layer_norm)(const float* x, int64_t n, const float* weight, const float* bias, double eps, float* out);
+  // out = x / sqrt(mean(x^2) + eps) * (offset + weight)
+  void (*rms_norm)(const float* x, int64_t n, const float* weight, double eps, float offset, float* out);
+  // Sum of squares in double, lanes as above.
+  double (*sum_squares)(const float* x, int64_t n);
+  // sums[i] += x[i] (double accumulators)
+  void (*add_to_double)(const float* x, int64_t n, double* sums);
+};
+
+// Tables compiled in and runnable on this CPU, best first; never empty.
+int AvailableTables(const KernelTable* const** tables);
+// The table by name ("avx512", "avx2", "scalar", ...), or null when it is not compiled in or cannot run here.
+const KernelTable* FindTable(const char* name);
+// The table in use: the best one, or the one forced.
+const KernelTable& Active();
+// Forces a table for the whole process; call before the first use. False when there is none of that name.
+bool ForceTable(const char* name);
+
+}  // namespace truevec::kernels
+
+#endif  // TRUEVEC_KERNELS_KERNELS_H_

@@ -1,0 +1,49 @@
+// 16 virtual lanes in one (float) or two (double) 512-bit registers. Included inside the namespace of isa_avx512.cc.
+struct F16 {
+  __m512 v;
+};
+struct D16 {
+  __m512d a, b;
+};
+
+#define TV_INLINE static inline __attribute__((always_inline))
+TV_INLINE __mmask16 TailMask(int64_t n) { return n >= 16 ? (__mmask16)0xFFFF : (__mmask16)((1u << n) - 1u); }
+TV_INLINE F16 Set1(float x) { return {_mm512_set1_ps(x)}; }
+TV_INLINE F16 Load(const float* p) { return {_mm512_loadu_ps(p)}; }
+TV_INLINE F16 LoadN(const float* p, int64_t n) { return {_mm512_maskz_loadu_ps(TailMask(n), p)}; }
+TV_INLINE void Store(float* p, F16 x) { _mm512_storeu_ps(p, x.v); }
+TV_INLINE void StoreN(float* p, F16 x, int64_t n) { _mm512_mask_storeu_ps(p, TailMask(n), x.v); }
+TV_INLINE F16 Add(F16 x, F16 y) { return {_mm512_add_ps(x.v, y.v)}; }
+TV_INLINE F16 Sub(F16 x, F16 y) { return {_mm512_sub_ps(x.v, y.v)}; }
+TV_INLINE F16 Mul(F16 x, F16 y) { return {_mm512_mul_ps(x.v, y.v)}; }
+TV_INLINE F16 Div(F16 x, F16 y) { return {_mm512_div_ps(x.v, y.v)}; }
+TV_INLINE F16 Fma(F16 x, F16 y, F16 z) { return {_mm512_fmadd_ps(x.v, y.v, z.v)}; }
+TV_INLINE F16 Max(F16 x, F16 y) { return {_mm512_max_ps(x.v, y.v)}; }
+TV_INLINE F16 Min(F16 x, F16 y) { return {_mm512_min_ps(x.v, y.v)}; }
+TV_INLINE F16 Abs(F16 x) { return {_mm512_abs_ps(x.v)}; }
+TV_INLINE F16 SelectLess(F16 p, F16 q, F16 x, F16 y) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(p.v, q.v, _CMP_LT_OQ), y.v, x.v)};
+}
+TV_INLINE F16 RoundEven(F16 x) { return {_mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+TV_INLINE F16 Pow2(F16 n) {
+  return {
+      _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvttps_epi32(n.v), _mm512_set1_epi32(127)), 23))};
+}
+TV_INLINE float ReduceMax(F16 x) { return _mm512_reduce_max_ps(x.v); }
+TV_INLINE D16 Set1D(double x) { return {_mm512_set1_pd(x), _mm512_set1_pd(x)}; }
+TV_INLINE D16 ZeroD() { return Set1D(0); }
+TV_INLINE D16 Widen(F16 x) {
+  return {_mm512_cvtps_pd(_mm512_castps512_ps256(x.v)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(x.v, 1))};
+}
+TV_INLINE F16 Narrow(D16 x) {
+  return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(x.a)), _mm512_cvtpd_ps(x.b), 1)};
+}
+TV_INLINE D16 AddD(D16 x, D16 y) { return {_mm512_add_pd(x.a, y.a), _mm512_add_pd(x.b, y.b)}; }
+TV_INLINE D16 SubD(D16 x, D16 y) { return {_mm512_sub_pd(x.a, y.a), _mm512_sub_pd(x.b, y.b)}; }
+TV_INLINE D16 MulD(D16 x, D16 y) { return {_mm512_mul_pd(x.a, y.a), _mm512_mul_pd(x.b, y.b)}; }
+TV_INLINE D16 FmaD(D16 x, D16 y, D16 z) { return {_mm512_fmadd_pd(x.a, y.a, z.a), _mm512_fmadd_pd(x.b, y.b, z.b)}; }
+TV_INLINE D16 LoadD(const double* p) { return {_mm512_loadu_pd(p), _mm512_loadu_pd(p + 8)}; }
+TV_INLINE void StoreD(double* p, D16 x) {
+  _mm512_storeu_pd(p, x.a);
+  _mm512_storeu_pd(p + 8, x.b);
+}

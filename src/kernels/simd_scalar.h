@@ -1,0 +1,124 @@
+// 16 virtual lanes in plain C; __builtin_fmaf is a correctly rounded fused multiply-add (libm's when the CPU has none).
+// Included inside the namespace of one isa_*.cc.
+struct F16 {
+  float v[16];
+};
+struct D16 {
+  double v[16];
+};
+
+#define TV_LANES for (int i = 0; i < 16; ++i)
+static inline F16 Set1(float x) {
+  F16 r;
+  TV_LANES r.v[i] = x;
+  return r;
+}
+static inline F16 Load(const float* p) {
+  F16 r;
+  TV_LANES r.v[i] = p[i];
+  return r;
+}
+static inline F16 LoadN(const float* p, int64_t n) {
+  F16 r;
+  TV_LANES r.v[i] = i < n ? p[i] : 0.0f;
+  return r;
+}
+static inline void Store(float* p, F16 a) { TV_LANES p[i] = a.v[i]; }
+static inline void StoreN(float* p, F16 a, int64_t n) { TV_LANES if (i < n) p[i] = a.v[i]; }
+static inline F16 Add(F16 a, F16 b) {
+  TV_LANES a.v[i] += b.v[i];
+  return a;
+}
+static inline F16 Sub(F16 a, F16 b) {
+  TV_LANES a.v[i] -= b.v[i];
+  return a;
+}
+static inline F16 Mul(F16 a, F16 b) {
+  TV_LANES a.v[i] *= b.v[i];
+  return a;
+}
+static inline F16 Div(F16 a, F16 b) {
+  TV_LANES a.v[i] /= b.v[i];
+  return a;
+}
+static inline F16 Fma(F16 a, F16 b, F16 c) {
+  TV_LANES c.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
+  return c;
+}
+static inline F16 Max(F16 a, F16 b) {  // as x86 maxps: b when either is NaN
+  TV_LANES a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
+static inline F16 Min(F16 a, F16 b) {
+  TV_LANES a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
+static inline F16 Abs(F16 a) {
+  TV_LANES a.v[i] = __builtin_fabsf(a.v[i]);
+  return a;
+}
+// a < b ? x : y
+static inline F16 SelectLess(F16 a, F16 b, F16 x, F16 y) {
+  TV_LANES x.v[i] = a.v[i] < b.v[i] ? x.v[i] : y.v[i];
+  return x;
+}
+static inline F16 RoundEven(F16 a) {
+  TV_LANES a.v[i] = __builtin_rintf(a.v[i]);
+  return a;
+}
+// 2^n for integral n in [-126, 127]
+static inline F16 Pow2(F16 n) {
+  TV_LANES {
+    const int32_t bits = ((int32_t)n.v[i] + 127) << 23;
+    __builtin_memcpy(&n.v[i], &bits, 4);
+  }
+  return n;
+}
+static inline float ReduceMax(F16 a) {
+  float m = a.v[0];
+  TV_LANES m = a.v[i] > m ? a.v[i] : m;
+  return m;
+}
+static inline D16 ZeroD() {
+  D16 r;
+  TV_LANES r.v[i] = 0;
+  return r;
+}
+static inline D16 Set1D(double x) {
+  D16 r;
+  TV_LANES r.v[i] = x;
+  return r;
+}
+static inline D16 Widen(F16 a) {
+  D16 r;
+  TV_LANES r.v[i] = a.v[i];
+  return r;
+}
+static inline F16 Narrow(D16 a) {
+  F16 r;
+  TV_LANES r.v[i] = (float)a.v[i];
+  return r;
+}
+static inline D16 AddD(D16 a, D16 b) {
+  TV_LANES a.v[i] += b.v[i];
+  return a;
+}
+static inline D16 SubD(D16 a, D16 b) {
+  TV_LANES a.v[i] -= b.v[i];
+  return a;
+}
+static inline D16 MulD(D16 a, D16 b) {
+  TV_LANES a.v[i] *= b.v[i];
+  return a;
+}
+static inline D16 FmaD(D16 a, D16 b, D16 c) {
+  TV_LANES c.v[i] = __builtin_fma(a.v[i], b.v[i], c.v[i]);
+  return c;
+}
+static inline D16 LoadD(const double* p) {
+  D16 r;
+  TV_LANES r.v[i] = p[i];
+  return r;
+}
+static inline void StoreD(double* p, D16 a) { TV_LANES p[i] = a.v[i]; }
+#undef TV_LANES

@@ -1,0 +1,13 @@
+// The loaders that registry.cc lists, one file each.
+#ifndef TRUEVEC_MODELS_ARCHITECTURES_H_
+#define TRUEVEC_MODELS_ARCHITECTURES_H_
+
+#include "models/model.h"
+
+namespace truevec {
+
+Result<LoadedModel> LoadBert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+
+}  // namespace truevec
+
+#endif  // TRUEVEC_MODELS_ARCHITECTURES_H_

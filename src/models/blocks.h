@@ -1,0 +1,35 @@
+// Blocks that several architectures share: normalisation weights, fused q/k/v, feed-forward. Each takes one small
+// struct; a different wiring is a different forward in the architecture's own file.
+#ifndef TRUEVEC_MODELS_BLOCKS_H_
+#define TRUEVEC_MODELS_BLOCKS_H_
+
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "tensor/ops.h"
+#include "weights/weight_scope.h"
+
+namespace truevec {
+
+// LayerNorm with weight [width] and bias [width] under the scope ("LayerNorm.weight").
+struct NormWeights {
+  std::vector<float> weight;
+  std::vector<float> bias;
+  double eps = 0;
+
+  static Result<NormWeights> Load(const WeightScope& scope, int64_t width, double eps);
+  void Apply(const ExecContext& ctx, ConstMatrix x, Matrix out) const {
+    LayerNorm(ctx, x, weight.data(), bias.empty() ? nullptr : bias.data(), eps, out);
+  }
+};
+
+// "<scope>.weight" [out, in] and "<scope>.bias" [out].
+Result<Linear> LoadLinear(const WeightScope& scope, int64_t in, int64_t out, ComputeType type);
+// Several linears over one input, packed side by side; their outputs are neighbouring column blocks.
+Result<Linear> LoadFusedLinear(const std::vector<WeightScope>& scopes, int64_t in, const std::vector<int64_t>& outs,
+                               ComputeType type);
+
+}  // namespace truevec
+
+#endif  // TRUEVEC_MODELS_BLOCKS_H_

@@ -1,0 +1,184 @@
+// Attention within each sequence of a packed batch. Keys (transposed) and values are packed once per sequence and kv
+// head into 32-column panels, so that scores and outputs use the same register tiles as the matrix product; blocks of
+// queries are the units of work. A window bounds the keys that are touched, so its cost does not grow with length.
+#include <algorithm>
+#include <vector>
+
+#include "base/check.h"
+#include "kernels/kernels.h"
+#include "tensor/ops.h"
+
+namespace truevec {
+namespace {
+
+using kernels::kPanel;
+using kernels::kTileRows;
+
+constexpr int64_t kQueryBlock = 4 * kTileRows;
+
+int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+struct Unit {
+  int64_t sequence;
+  int64_t head;
+  int64_t query;  // first row of the block, within the sequence
+};
+
+// One call's geometry and packed keys and values.
+struct Plan {
+  const AttentionSpec& spec;
+  std::span<const int32_t> offsets;
+  int64_t value_panels;           // per kv head: ceil(head_dim / 32)
+  std::vector<int64_t> key_base;  // per sequence: first float of its packed keys
+  std::vector<int64_t> value_base;
+  float* keys;
+  float* values;
+
+  int64_t Length(int64_t s) const { return offsets[static_cast<size_t>(s) + 1] - offsets[static_cast<size_t>(s)]; }
+  // [ceil(length / 32)][head_dim][32]
+  float* Keys(int64_t s, int64_t kv) const {
+    return keys + key_base[static_cast<size_t>(s)] + kv * RoundUp(Length(s), kPanel) * spec.head_dim;
+  }
+  // [value_panels][length][32]
+  float* Values(int64_t s, int64_t kv) const {
+    return values + value_base[static_cast<size_t>(s)] + kv * value_panels * Length(s) * kPanel;
+  }
+};
+
+void PackHead(const Plan& plan, int64_t s, int64_t kv, ConstMatrix k, ConstMatrix v) {
+  const int64_t d = plan.spec.head_dim;
+  const int64_t length = plan.Length(s);
+  const int64_t row0 = plan.offsets[static_cast<size_t>(s)];
+  float* keys = plan.Keys(s, kv);
+  for (int64_t j0 = 0; j0 < length; j0 += kPanel) {
+    float* panel = keys + j0 * d;
+    const int64_t count = std::min(kPanel, length - j0);
+    if (count < kPanel) std::fill(panel, panel + d * kPanel, 0.0f);
+    for (int64_t j = 0; j < count; ++j) {
+      const float* row = k.row(row0 + j0 + j) + kv * d;
+      for (int64_t i = 0; i < d; ++i) panel[i * kPanel + j] = row[i];
+    }
+  }
+  float* values = plan.Values(s, kv);
+  for (int64_t p = 0; p < plan.value_panels; ++p) {
+    const int64_t count = std::min(kPanel, d - p * kPanel);
+    for (int64_t j = 0; j < length; ++j) {
+      float* to = values + (p * length + j) * kPanel;
+      const float* from = v.row(row0 + j) + kv * d + p * kPanel;
+      std::copy(from, from + count, to);
+      std::fill(to + count, to + kPanel, 0.0f);
+    }
+  }
+}
+
+// Additive bias of one query row over keys [first, first + columns).
+void FillBias(const AttentionSpec& spec, int64_t head, int64_t query, int64_t first, int64_t columns, float* bias) {
+  for (int64_t c = 0; c < columns; ++c) {
+    const int64_t delta = first + c - query;
+    float value = 0;
+    if (spec.alibi_slopes != nullptr) {
+      value -= spec.alibi_slopes[head] * static_cast<float>(delta < 0 ? -delta : delta);
+    }
+    if (spec.relative_bias != nullptr) {
+      const int64_t clamped = std::clamp(delta, -spec.relative_span, spec.relative_span);
+      value += spec.relative_bias[head * (2 * spec.relative_span + 1) + clamped + spec.relative_span];
+    }
+    bias[c] = value;
+  }
+}
+
+struct Range {
+  int64_t begin;
+  int64_t end;
+};
+
+Range Visible(const AttentionSpec& spec, int64_t query, int64_t length) {
+  Range range{0, length};
+  if (spec.causal) range.end = std::min(range.end, query + 1);
+  if (spec.window_left >= 0) range.begin = std::max(range.begin, query - spec.window_left);
+  if (spec.window_right >= 0) range.end = std::min(range.end, query + spec.window_right + 1);
+  return range;
+}
+
+// Scratch of one unit: scores [kTileRows][columns], bias [columns].
+void RunTile(const Plan& plan, const Unit& unit, int64_t query, int64_t rows, ConstMatrix q, Matrix out, float* scores,
+             float* bias) {
+  const AttentionSpec& spec = plan.spec;
+  const kernels::KernelTable& table = kernels::Active();
+  const int64_t d = spec.head_dim;
+  const int64_t length = plan.Length(unit.sequence);
+  const int64_t row0 = plan.offsets[static_cast<size_t>(unit.sequence)];
+  const int64_t kv = unit.head / (spec.heads / spec.kv_heads);
+  const Range low = Visible(spec, query, length);
+  const Range high = Visible(spec, query + rows - 1, length);
+  // Keys that any row of the tile sees, in whole panels; first is a multiple of 32 and so of the softmax lanes.
+  const int64_t first = std::min(low.begin, high.begin) / kPanel * kPanel;
+  const int64_t last = std::max(low.end, high.end);
+  const int64_t columns = RoundUp(last - first, kPanel);
+  const float* keys = plan.Keys(unit.sequence, kv);
+  for (int64_t j = 0; j < columns; j += kPanel) {
+    table.tile(rows, d, 0, q.row(row0 + query) + unit.head * d, q.stride, keys + (first + j) * d, scores + j, columns);
+  }
+  double sums[kTileRows];
+  const bool biased = spec.alibi_slopes != nullptr || spec.relative_bias != nullptr;
+  for (int64_t r = 0; r < rows; ++r) {
+    const Range range = Visible(spec, query + r, length);
+    if (biased) FillBias(spec, unit.head, query + r, first, columns, bias);
+    sums[r] = table.softmax({scores + r * columns, columns, range.begin - first, range.end - first, spec.scale,
+                             spec.softcap, biased ? bias : nullptr});
+  }
+  alignas(64) float result[kTileRows * kPanel];
+  const float* values = plan.Values(unit.sequence, kv);
+  for (int64_t p = 0; p < plan.value_panels; ++p) {
+    table.tile(rows, last - first, first, scores, columns, values + (p * length + first) * kPanel, result, kPanel);
+    const int64_t count = std::min(kPanel, d - p * kPanel);
+    for (int64_t r = 0; r < rows; ++r) {
+      float* to = out.row(row0 + query + r) + unit.head * d + p * kPanel;
+      const float sum = static_cast<float>(sums[r]);
+      for (int64_t i = 0; i < count; ++i) to[i] = sum > 0 ? result[r * kPanel + i] / sum : 0.0f;
+    }
+  }
+}
+
+}  // namespace
+
+void Attention(const ExecContext& ctx, const AttentionSpec& spec, std::span<const int32_t> offsets, ConstMatrix q,
+               ConstMatrix k, ConstMatrix v, Matrix out) {
+  TV_CHECK(spec.heads % spec.kv_heads == 0 && q.cols == spec.heads * spec.head_dim && out.cols == q.cols);
+  TV_CHECK(k.cols == spec.kv_heads * spec.head_dim && v.cols == k.cols);
+  const Arena::Scope scope(ctx.arena);
+  const int64_t sequences = static_cast<int64_t>(offsets.size()) - 1;
+  Plan plan{spec, offsets, RoundUp(spec.head_dim, kPanel) / kPanel, {}, {}, nullptr, nullptr};
+  std::vector<Unit> units;
+  int64_t key_floats = 0;
+  int64_t value_floats = 0;
+  int64_t longest = 0;
+  for (int64_t s = 0; s < sequences; ++s) {
+    plan.key_base.push_back(key_floats);
+    plan.value_base.push_back(value_floats);
+    const int64_t length = plan.Length(s);
+    key_floats += spec.kv_heads * RoundUp(length, kPanel) * spec.head_dim;
+    value_floats += spec.kv_heads * plan.value_panels * length * kPanel;
+    longest = std::max(longest, length);
+    for (int64_t head = 0; head < spec.heads; ++head) {
+      for (int64_t query = 0; query < length; query += kQueryBlock) units.push_back({s, head, query});
+    }
+  }
+  plan.keys = ctx.arena->Allocate<float>(key_floats);
+  plan.values = ctx.arena->Allocate<float>(value_floats);
+  ctx.pool->ParallelFor(sequences * spec.kv_heads,
+                        [&](int64_t unit, int) { PackHead(plan, unit / spec.kv_heads, unit % spec.kv_heads, k, v); });
+  const int64_t columns = RoundUp(longest, kPanel) + kPanel;
+  const int64_t scratch = (kTileRows + 1) * columns;
+  float* buffers = ctx.arena->Allocate<float>(scratch * ctx.pool->threads());
+  ctx.pool->ParallelFor(static_cast<int64_t>(units.size()), [&](int64_t index, int worker) {
+    const Unit& unit = units[static_cast<size_t>(index)];
+    float* scores = buffers + worker * scratch;
+    const int64_t end = std::min(unit.query + kQueryBlock, plan.Length(unit.sequence));
+    for (int64_t query = unit.query; query < end; query += kTileRows) {
+      RunTile(plan, unit, query, std::min(kTileRows, end - query), q, out, scores, scores + kTileRows * columns);
+    }
+  });
+}
+
+}  // namespace truevec
