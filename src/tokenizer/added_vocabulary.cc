@@ -1,0 +1,117 @@
+#include "tokenizer/added_vocabulary.h"
+
+#include <algorithm>
+
+#include "unicode/unicode.h"
+
+namespace truevec {
+namespace {
+
+Result<AddedToken> ParseToken(const JsonRef& json) {
+  AddedToken token;
+  TV_ASSIGN_OR_RETURN(token.content, json["content"].String());
+  const auto flag = [&](std::string_view name, bool fallback) -> Result<bool> {
+    if (!json[name].present()) return fallback;
+    return json[name].Bool();
+  };
+  TV_ASSIGN_OR_RETURN(token.single_word, flag("single_word", false));
+  TV_ASSIGN_OR_RETURN(token.lstrip, flag("lstrip", false));
+  TV_ASSIGN_OR_RETURN(token.rstrip, flag("rstrip", false));
+  TV_ASSIGN_OR_RETURN(token.special, flag("special", false));
+  TV_ASSIGN_OR_RETURN(token.normalized, flag("normalized", !token.special));
+  return token;
+}
+
+}  // namespace
+
+void AddedVocabulary::AddPattern(Patterns* patterns, Pattern pattern) {
+  if (pattern.text.empty()) return;  // e.g. spaces under a stripping normalizer: nothing to find
+  std::vector<Pattern>& list = (*patterns)[pattern.text.front()];
+  const auto place = std::find_if(list.begin(), list.end(),
+                                  [&](const Pattern& other) { return other.text.size() < pattern.text.size(); });
+  list.insert(place, std::move(pattern));
+}
+
+Result<AddedVocabulary> AddedVocabulary::Parse(const JsonRef& json, const Vocabulary& vocabulary,
+                                               const Normalizer* normalizer) {
+  AddedVocabulary added;
+  if (!json.present() || json.is_null()) return added;
+  TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json.Array());
+  int32_t next = static_cast<int32_t>(vocabulary.size());
+  std::unordered_map<std::string, size_t> seen;
+  for (const JsonRef& element : list) {
+    TV_ASSIGN_OR_RETURN(AddedToken token, ParseToken(element));
+    if (token.content.empty()) continue;
+    const auto found = vocabulary.find(token.content);
+    if (const auto known = seen.find(token.content); known != seen.end()) {
+      token.id = added.tokens_[known->second].id;
+      added.tokens_[known->second] = std::move(token);
+      continue;
+    }
+    token.id = found != vocabulary.end() ? found->second : next++;
+    seen.emplace(token.content, added.tokens_.size());
+    added.tokens_.push_back(std::move(token));
+  }
+  for (size_t i = 0; i < added.tokens_.size(); ++i) {
+    const AddedToken& token = added.tokens_[i];
+    Text text;
+    for (const uint32_t cp : DecodeUtf8(token.content)) text.push_back({cp, 0, 0});
+    if (token.normalized && normalizer != nullptr) normalizer->Normalize(&text);
+    Pattern pattern{{}, i};
+    for (const Char& c : text) pattern.text.push_back(c.cp);
+    AddPattern(token.normalized ? &added.normalized_ : &added.raw_, std::move(pattern));
+  }
+  return added;
+}
+
+void AddedVocabulary::Split(const Text& text, bool normalized, std::vector<Segment>* out) const {
+  const Patterns& patterns = normalized ? normalized_ : raw_;
+  size_t plain = 0;  // first character not yet emitted
+  const auto emit_plain = [&](size_t end) {
+    if (end > plain) {
+      out->push_back(
+          {Text(text.begin() + static_cast<std::ptrdiff_t>(plain), text.begin() + static_cast<std::ptrdiff_t>(end)),
+           nullptr});
+    }
+  };
+  for (size_t i = 0; i < text.size();) {
+    const auto bucket = patterns.find(text[i].cp);
+    const Pattern* match = nullptr;
+    if (bucket != patterns.end()) {
+      for (const Pattern& pattern : bucket->second) {
+        if (pattern.text.size() <= text.size() - i &&
+            std::equal(pattern.text.begin(), pattern.text.end(), text.begin() + static_cast<std::ptrdiff_t>(i),
+                       [](uint32_t cp, const Char& c) { return cp == c.cp; })) {
+          match = &pattern;
+          break;
+        }
+      }
+    }
+    if (match == nullptr) {
+      ++i;
+      continue;
+    }
+    const AddedToken& token = tokens_[match->token];
+    size_t begin = i;
+    size_t end = i + match->text.size();
+    i = end;  // stripping does not move the search (tokenizers rescans the spaces after an rstrip token)
+    if (token.single_word &&
+        ((begin > 0 && IsWordCharacter(text[begin - 1].cp)) || (end < text.size() && IsWordCharacter(text[end].cp)))) {
+      continue;
+    }
+    if (token.lstrip) {
+      while (begin > plain && IsWhiteSpace(text[begin - 1].cp)) --begin;
+    }
+    if (token.rstrip) {
+      while (end < text.size() && IsWhiteSpace(text[end].cp)) ++end;
+    }
+    emit_plain(begin);
+    out->push_back(
+        {Text(text.begin() + static_cast<std::ptrdiff_t>(begin), text.begin() + static_cast<std::ptrdiff_t>(end)),
+         &token});
+    plain = std::max(plain, end);
+  }
+  emit_plain(text.size());
+}
+
+}  // namespace truevec

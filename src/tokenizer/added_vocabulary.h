@@ -1,0 +1,60 @@
+// Added tokens: literal strings that become one id before normalisation and pre-tokenisation see them.
+// Reference: huggingface/tokenizers tokenizers/src/tokenizer/added_vocabulary.rs.
+#ifndef TRUEVEC_TOKENIZER_ADDED_VOCABULARY_H_
+#define TRUEVEC_TOKENIZER_ADDED_VOCABULARY_H_
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/json.h"
+#include "base/status.h"
+#include "tokenizer/normalizers.h"
+#include "tokenizer/text.h"
+#include "tokenizer/token_model.h"
+
+namespace truevec {
+
+struct AddedToken {
+  std::string content;
+  int32_t id = 0;
+  bool single_word = false;
+  bool lstrip = false;
+  bool rstrip = false;
+  bool normalized = false;
+  bool special = false;
+};
+
+// A stretch of text, or one added token.
+struct Segment {
+  Text text;
+  const AddedToken* token = nullptr;
+};
+
+class AddedVocabulary {
+ public:
+  // The "added_tokens" array. An id in the file does not count: a token has its id in the model's vocabulary, or the
+  // next free one, in file order.
+  static Result<AddedVocabulary> Parse(const JsonRef& json, const Vocabulary& vocabulary, const Normalizer* normalizer);
+
+  // Splits on tokens that match the raw text (normalized = false) or the normalised text (normalized = true):
+  // leftmost, then longest. Appends the segments of `text`.
+  void Split(const Text& text, bool normalized, std::vector<Segment>* out) const;
+  const std::vector<AddedToken>& tokens() const { return tokens_; }
+
+ private:
+  struct Pattern {
+    std::vector<uint32_t> text;
+    size_t token;
+  };
+  using Patterns = std::unordered_map<uint32_t, std::vector<Pattern>>;  // by first character, longest first
+  static void AddPattern(Patterns* patterns, Pattern pattern);
+
+  std::vector<AddedToken> tokens_;
+  Patterns raw_;
+  Patterns normalized_;
+};
+
+}  // namespace truevec
+
+#endif  // TRUEVEC_TOKENIZER_ADDED_VOCABULARY_H_

@@ -1,0 +1,50 @@
+// The classic pipeline of Hugging Face tokenizers: added tokens, normalizer, added tokens again, pre-tokenizer, model,
+// truncation, post-processor, padding. Reference: tokenizers/src/tokenizer/mod.rs.
+#ifndef TRUEVEC_TOKENIZER_HF_TOKENIZER_H_
+#define TRUEVEC_TOKENIZER_HF_TOKENIZER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tokenizer/added_vocabulary.h"
+#include "tokenizer/normalizers.h"
+#include "tokenizer/post_processors.h"
+#include "tokenizer/pre_tokenizers.h"
+#include "tokenizer/token_model.h"
+#include "tokenizer/tokenizer.h"
+
+namespace truevec {
+
+struct Padding {
+  int64_t fixed_length = 0;  // 0: to the longest of the batch, which for one text is its own length
+  int64_t multiple_of = 0;
+  Side side = Side::kRight;
+  int32_t id = 0;
+  int32_t type_id = 0;
+  std::string token;
+};
+
+// Everything that decides ids. Filled by the loaders.
+struct TokenizerParts {
+  std::unique_ptr<Normalizer> normalizer;
+  std::unique_ptr<PreTokenizer> pre_tokenizer;
+  std::unique_ptr<TokenModel> model;
+  AddedVocabulary added;
+  PostProcessor post_processor;
+  std::optional<Truncation> truncation;
+  std::optional<Padding> padding;
+  std::optional<int64_t> model_max_length;
+  Side truncation_side = Side::kRight;
+  Side padding_side = Side::kRight;
+  std::optional<int32_t> pad_id;
+  std::string canonical;  // for the fingerprint
+};
+
+// Reads `root` (a tokenizer.json). `keep_padding_and_truncation` is false for directories.
+Result<TokenizerParts> ParseTokenizerJson(const JsonRef& root, bool keep_padding_and_truncation);
+std::unique_ptr<Tokenizer> MakeTokenizer(TokenizerParts parts);
+
+}  // namespace truevec
+
+#endif  // TRUEVEC_TOKENIZER_HF_TOKENIZER_H_

@@ -1,0 +1,253 @@
+#include "tokenizer/normalizers.h"
+
+#include <algorithm>
+
+#include "unicode/unicode.h"
+
+namespace truevec {
+
+std::string ToUtf8(const Char* begin, const Char* end) {
+  std::string out;
+  for (const Char* c = begin; c != end; ++c) AppendUtf8(c->cp, &out);
+  return out;
+}
+
+namespace {
+
+// bert.rs is_chinese_char, with its own gap: 2B920 where Unicode's block begins at 2B820.
+bool IsChinese(uint32_t cp) {
+  return (cp >= 0x4E00 && cp <= 0x9FFF) || (cp >= 0x3400 && cp <= 0x4DBF) || (cp >= 0x20000 && cp <= 0x2A6DF) ||
+         (cp >= 0x2A700 && cp <= 0x2B73F) || (cp >= 0x2B740 && cp <= 0x2B81F) || (cp >= 0x2B920 && cp <= 0x2CEAF) ||
+         (cp >= 0xF900 && cp <= 0xFAFF) || (cp >= 0x2F800 && cp <= 0x2FA1F);
+}
+
+bool AllAscii(const Text& text) {
+  return std::all_of(text.begin(), text.end(), [](const Char& c) { return c.cp < 128; });
+}
+
+// Stable sort of marks by combining class between starters. Positions stay; only code points move, as in `tokenizers`,
+// where a reordered character takes the place in the alignment of the one it replaces.
+void Reorder(Text* text) {
+  for (size_t i = 0; i < text->size();) {
+    if (CombiningClass((*text)[i].cp) == 0) {
+      ++i;
+      continue;
+    }
+    size_t end = i;
+    while (end < text->size() && CombiningClass((*text)[end].cp) != 0) ++end;
+    std::vector<uint32_t> marks;
+    for (size_t j = i; j < end; ++j) marks.push_back((*text)[j].cp);
+    std::stable_sort(marks.begin(), marks.end(),
+                     [](uint32_t a, uint32_t b) { return CombiningClass(a) < CombiningClass(b); });
+    for (size_t j = i; j < end; ++j) (*text)[j].cp = marks[j - i];
+    i = end;
+  }
+}
+
+void Decompose(bool compatibility, Text* text) {
+  if (AllAscii(*text)) return;
+  Text out;
+  out.reserve(text->size() + 8);
+  std::vector<uint32_t> parts;
+  for (const Char& c : *text) {
+    parts.clear();
+    AppendDecomposition(c.cp, compatibility, &parts);
+    for (const uint32_t part : parts) out.push_back({part, c.begin, c.end});
+  }
+  Reorder(&out);
+  *text = std::move(out);
+}
+
+// Canonical composition of decomposed, ordered text (Unicode 3.11, D117). A composite spans its parts.
+void ComposeAll(Text* text) {
+  if (AllAscii(*text)) return;
+  Text out;
+  out.reserve(text->size());
+  size_t starter = SIZE_MAX;
+  int last_class = -1;
+  for (const Char& c : *text) {
+    const int klass = CombiningClass(c.cp);
+    if (starter != SIZE_MAX && (last_class < klass || last_class == -1)) {
+      if (const uint32_t composed = Compose(out[starter].cp, c.cp); composed != 0) {
+        out[starter].cp = composed;
+        out[starter].end = std::max(out[starter].end, c.end);
+        continue;
+      }
+    }
+    if (klass == 0) {
+      starter = out.size();
+      last_class = -1;
+    } else {
+      last_class = klass;
+    }
+    out.push_back(c);
+  }
+  *text = std::move(out);
+}
+
+void Lowercase(Text* text) {
+  for (size_t i = 0; i < text->size(); ++i) {
+    uint32_t extra = 0;
+    Char& c = (*text)[i];
+    c.cp = ToLower(c.cp, &extra);
+    if (extra != 0) {
+      const Char inserted{extra, c.begin, c.end};
+      text->insert(text->begin() + static_cast<std::ptrdiff_t>(i) + 1, inserted);
+      ++i;
+    }
+  }
+}
+
+template <typename Predicate>
+void Drop(Text* text, Predicate drop) {
+  text->erase(std::remove_if(text->begin(), text->end(), [&](const Char& c) { return drop(c.cp); }), text->end());
+}
+
+// bert.rs: clean, space CJK, strip accents, lower-case, in this order.
+class BertNormalizer : public Normalizer {
+ public:
+  BertNormalizer(bool clean, bool chinese, bool strip, bool lower)
+      : clean_(clean), chinese_(chinese), strip_(strip), lower_(lower) {}
+
+  void Normalize(Text* text) const override {
+    if (clean_) {
+      Drop(text, [](uint32_t cp) {
+        if (cp == '\t' || cp == '\n' || cp == '\r') return false;
+        return cp == 0 || cp == 0xFFFD || IsControl8(cp);
+      });
+      for (Char& c : *text) {
+        if (IsWhiteSpace(c.cp)) c.cp = ' ';
+      }
+    }
+    if (chinese_) SpaceChinese(text);
+    if (strip_) {
+      Decompose(false, text);
+      Drop(text, IsNonspacingMark8);
+    }
+    if (lower_) Lowercase(text);
+  }
+
+ private:
+  static void SpaceChinese(Text* text) {
+    if (std::none_of(text->begin(), text->end(), [](const Char& c) { return IsChinese(c.cp); })) return;
+    Text out;
+    for (const Char& c : *text) {
+      if (IsChinese(c.cp)) {
+        out.push_back({' ', c.begin, c.end});
+        out.push_back(c);
+        out.push_back({' ', c.begin, c.end});
+      } else {
+        out.push_back(c);
+      }
+    }
+    *text = std::move(out);
+  }
+  bool clean_, chinese_, strip_, lower_;
+};
+
+enum class Form { kNfc, kNfd, kNfkc, kNfkd, kLowercase, kStripAccents };
+
+class FormNormalizer : public Normalizer {
+ public:
+  explicit FormNormalizer(Form form) : form_(form) {}
+  void Normalize(Text* text) const override {
+    switch (form_) {
+      case Form::kLowercase:
+        Lowercase(text);
+        return;
+      case Form::kStripAccents:
+        Drop(text, IsMark9);
+        return;
+      case Form::kNfd:
+      case Form::kNfc:
+        Decompose(false, text);
+        break;
+      case Form::kNfkd:
+      case Form::kNfkc:
+        Decompose(true, text);
+        break;
+    }
+    if (form_ == Form::kNfc || form_ == Form::kNfkc) ComposeAll(text);
+  }
+
+ private:
+  Form form_;
+};
+
+class StripNormalizer : public Normalizer {
+ public:
+  StripNormalizer(bool left, bool right) : left_(left), right_(right) {}
+  void Normalize(Text* text) const override {
+    if (right_) {
+      while (!text->empty() && IsWhiteSpace(text->back().cp)) text->pop_back();
+    }
+    if (left_) {
+      const auto first = std::find_if(text->begin(), text->end(), [](const Char& c) { return !IsWhiteSpace(c.cp); });
+      text->erase(text->begin(), first);
+    }
+  }
+
+ private:
+  bool left_, right_;
+};
+
+class SequenceNormalizer : public Normalizer {
+ public:
+  explicit SequenceNormalizer(std::vector<std::unique_ptr<Normalizer>> parts) : parts_(std::move(parts)) {}
+  void Normalize(Text* text) const override {
+    for (const auto& part : parts_) part->Normalize(text);
+  }
+
+ private:
+  std::vector<std::unique_ptr<Normalizer>> parts_;
+};
+
+Result<bool> Flag(const JsonRef& json, std::string_view name, bool fallback) {
+  const JsonRef flag = json[name];
+  if (!flag.present()) return fallback;
+  return flag.Bool();
+}
+
+Result<std::unique_ptr<Normalizer>> ParseBert(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const bool clean, Flag(json, "clean_text", true));
+  TV_ASSIGN_OR_RETURN(const bool chinese, Flag(json, "handle_chinese_chars", true));
+  TV_ASSIGN_OR_RETURN(const bool lower, Flag(json, "lowercase", true));
+  bool strip = lower;
+  if (const JsonRef accents = json["strip_accents"]; accents.present() && !accents.is_null()) {
+    TV_ASSIGN_OR_RETURN(strip, accents.Bool());
+  }
+  return std::unique_ptr<Normalizer>(std::make_unique<BertNormalizer>(clean, chinese, strip, lower));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Normalizer>> ParseNormalizer(const JsonRef& json) {
+  if (!json.present() || json.is_null()) return std::unique_ptr<Normalizer>();
+  TV_RETURN_IF_ERROR(json.ExpectObject());
+  TV_ASSIGN_OR_RETURN(const std::string type, json["type"].String());
+  const auto form = [](Form f) { return std::unique_ptr<Normalizer>(std::make_unique<FormNormalizer>(f)); };
+  if (type == "BertNormalizer") return ParseBert(json);
+  if (type == "NFC") return form(Form::kNfc);
+  if (type == "NFD") return form(Form::kNfd);
+  if (type == "NFKC") return form(Form::kNfkc);
+  if (type == "NFKD") return form(Form::kNfkd);
+  if (type == "Lowercase") return form(Form::kLowercase);
+  if (type == "StripAccents") return form(Form::kStripAccents);
+  if (type == "Strip") {
+    TV_ASSIGN_OR_RETURN(const bool left, Flag(json, "strip_left", true));
+    TV_ASSIGN_OR_RETURN(const bool right, Flag(json, "strip_right", true));
+    return std::unique_ptr<Normalizer>(std::make_unique<StripNormalizer>(left, right));
+  }
+  if (type == "Sequence") {
+    TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json["normalizers"].Array());
+    std::vector<std::unique_ptr<Normalizer>> parts;
+    for (const JsonRef& element : list) {
+      TV_ASSIGN_OR_RETURN(std::unique_ptr<Normalizer> part, ParseNormalizer(element));
+      if (part != nullptr) parts.push_back(std::move(part));
+    }
+    return std::unique_ptr<Normalizer>(std::make_unique<SequenceNormalizer>(std::move(parts)));
+  }
+  return ModelError(json["type"].Where() + ": normalizer \"" + type + "\" is not supported");
+}
+
+}  // namespace truevec

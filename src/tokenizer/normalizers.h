@@ -1,0 +1,24 @@
+// Normalizers of tokenizer.json. Reference: huggingface/tokenizers tokenizers/src/normalizers/.
+#ifndef TRUEVEC_TOKENIZER_NORMALIZERS_H_
+#define TRUEVEC_TOKENIZER_NORMALIZERS_H_
+
+#include <memory>
+
+#include "base/json.h"
+#include "base/status.h"
+#include "tokenizer/text.h"
+
+namespace truevec {
+
+class Normalizer {
+ public:
+  virtual ~Normalizer() = default;
+  virtual void Normalize(Text* text) const = 0;
+};
+
+// From the "normalizer" object of tokenizer.json; null gives a null pointer. Unknown types are refused by JSON path.
+Result<std::unique_ptr<Normalizer>> ParseNormalizer(const JsonRef& json);
+
+}  // namespace truevec
+
+#endif  // TRUEVEC_TOKENIZER_NORMALIZERS_H_

@@ -1,0 +1,26 @@
+// Pre-tokenizers of tokenizer.json. Reference: huggingface/tokenizers tokenizers/src/pre_tokenizers/.
+#ifndef TRUEVEC_TOKENIZER_PRE_TOKENIZERS_H_
+#define TRUEVEC_TOKENIZER_PRE_TOKENIZERS_H_
+
+#include <memory>
+#include <vector>
+
+#include "base/json.h"
+#include "base/status.h"
+#include "tokenizer/text.h"
+
+namespace truevec {
+
+class PreTokenizer {
+ public:
+  virtual ~PreTokenizer() = default;
+  // Replaces each piece by its parts; empty parts are dropped.
+  virtual void Split(std::vector<Text>* pieces) const = 0;
+};
+
+// From the "pre_tokenizer" object of tokenizer.json; null gives a null pointer.
+Result<std::unique_ptr<PreTokenizer>> ParsePreTokenizer(const JsonRef& json);
+
+}  // namespace truevec
+
+#endif  // TRUEVEC_TOKENIZER_PRE_TOKENIZERS_H_
