@@ -1,6 +1,8 @@
 // Tests of the small pieces of base: Status, JSON, config reading, files, thread pool.
 #include <gtest/gtest.h>
 
+#include <stdlib.h>
+
 #include <atomic>
 #include <filesystem>
 #include <vector>
@@ -62,8 +64,8 @@ TEST(ConfigReader, OverridesWinAndSourcesAreRecorded) {
 }
 
 TEST(AtomicFileWriter, LeavesNothingWithoutCommit) {
-  const std::string folder = ::testing::TempDir() + "/atomic";
-  std::filesystem::create_directories(folder);
+  std::string folder = ::testing::TempDir() + "truevec_atomic_XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
   {
     auto writer = AtomicFileWriter::Create(folder + "/a");
     ASSERT_TRUE(writer.ok());
@@ -75,6 +77,7 @@ TEST(AtomicFileWriter, LeavesNothingWithoutCommit) {
   ASSERT_TRUE((*writer)->Commit().ok());
   EXPECT_EQ(*ReadFile(folder + "/a"), "whole");
   EXPECT_FALSE(AtomicFileWriter::Create("/no/such/folder/x").ok());
+  std::filesystem::remove_all(folder);
 }
 
 TEST(ThreadPool, RunsEveryUnitOnce) {
