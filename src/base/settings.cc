@@ -84,4 +84,10 @@ std::vector<std::string> Overrides::Unused() const {
   return unused;
 }
 
+std::vector<std::string> Overrides::Used() const {
+  std::vector<std::string> used;
+  for (const auto& [key, value] : used_) used.push_back(key);
+  return used;
+}
+
 }  // namespace truevec

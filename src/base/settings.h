@@ -65,6 +65,7 @@ class Overrides {
   bool empty() const { return values_.empty(); }
   const std::map<std::string, json::value, std::less<>>& values() const { return values_; }
   std::vector<std::string> Unused() const;
+  std::vector<std::string> Used() const;
 
  private:
   std::map<std::string, json::value, std::less<>> values_;

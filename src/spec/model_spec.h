@@ -1,8 +1,10 @@
 // ModelSpec: what a model directory says, resolved: every value with its source, conflicts, refusals and warnings.
+// Reference: sentence_transformers 6.2 base/model.py (_load_modules), base/modules/transformer.py (load_config).
 #ifndef TRUEVEC_SPEC_MODEL_SPEC_H_
 #define TRUEVEC_SPEC_MODEL_SPEC_H_
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,10 +16,14 @@
 
 namespace truevec {
 
+// The version whose rules and defaults are followed; named by every default.
+inline constexpr std::string_view kReferenceName = "sentence-transformers 6.2";
+
 struct SpecOptions {
   Overrides overrides;
   ComputeType compute_type = ComputeType::kFloat32;
   // Which Sentence Transformers class loads a directory that does not say: dense, sparse, cross-encoder, multi-vector.
+  // Empty: guessed from config.json's architectures, dense when they do not tell.
   std::string as;
 };
 
@@ -29,28 +35,55 @@ struct Refusal {
 
 // One entry of modules.json with its own config.
 struct ModuleSpec {
-  std::string type;  // last dotted component: "Pooling"
+  std::string type;  // class name: "Pooling"
   std::string path;  // folder relative to the model directory, "" for the root
   std::string name;
-  std::string config_file;                  // relative path of the config that was read, "" when there is none
-  json::value config;                       // {} when there is none
-  std::vector<std::string> forward_kwargs;  // modules.json "kwargs"
+  std::string config_file;                       // relative path of the config that was read, "" when there is none
+  std::shared_ptr<const json::value> config;     // {} when there is none
+  std::vector<std::string> forward_kwargs;       // modules.json "kwargs"
+  std::map<std::string, std::vector<ModuleSpec>> routes;  // Router: its own modules by route
+  std::vector<std::string> route_order;                   // Router: routes in file order
+
+  JsonRef Config() const { return {config.get(), config_file.empty() ? type : config_file}; }
+  // "1_Pooling/config.json" -> path of a file beside the config.
+  std::string FilePath(std::string_view file) const { return path.empty() ? std::string(file) : path + "/" + std::string(file); }
 };
 
 struct ModelSpec {
   std::string directory;
   std::string model_type;    // SentenceTransformer, SparseEncoder, CrossEncoder, MultiVectorEncoder
-  std::string architecture;  // config.json model_type
+  std::string as;            // CONTRACT section 10: dense, sparse, cross-encoder, multi-vector, static
+  std::string architecture;  // config.json model_type; empty for models without a transformer
+  bool has_modules_json = false;
   std::vector<ModuleSpec> modules;
   std::map<std::string, std::string> prompts;
   std::string default_prompt_name;  // empty: none
   std::string similarity;           // cosine, dot, euclidean, manhattan, maxsim, meanmaxsim
   std::optional<int64_t> truncate_dim;
+  // Cross-encoders: dotted torch path from the configs; empty: the default rule by number of labels.
+  std::string activation_fn;
   Settings settings;
   std::vector<Refusal> refusals;  // empty: the model is supported
   std::vector<std::string> warnings;
   std::string fingerprint;
+
+  void Refuse(std::string what, std::string where, std::string why) {
+    refusals.push_back({std::move(what), std::move(where), std::move(why)});
+  }
+  // All refusals, one per line, as a kModelRefused Status; OK when there is none.
+  Status RefusalStatus() const;
 };
+
+// Reads every file but the weights. A directory that cannot be read at all is an error; whatever else is wrong is
+// listed in `refusals`.
+Result<ModelSpec> ResolveModelSpec(const std::string& directory, const SpecOptions& options);
+
+// The pooling modes of a Pooling config, old booleans or new names, in the reference's order of concatenation.
+// `key` receives the JSON key that decided ("" for the default mean).
+Result<std::vector<std::string>> PoolingModes(const JsonRef& config, std::string* key);
+
+// The names of a modules.json "type" that Pipeline can load, for messages and docs.
+std::vector<std::string> SupportedModuleTypes();
 
 }  // namespace truevec
 

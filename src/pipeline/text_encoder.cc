@@ -1,0 +1,116 @@
+// TextEncoder: prompt + text to ids, truncated as transformers does (longest_first). Reference:
+// base/modules/transformer.py (preprocess, _get_prompt_length).
+#include <algorithm>
+
+#include "pipeline/transformer.h"
+
+namespace truevec {
+namespace {
+
+Result<std::vector<int32_t>> ReadIds(const JsonRef& ref) {
+  std::vector<int32_t> ids;
+  for (size_t i = 0; i < ref.size(); ++i) {
+    TV_ASSIGN_OR_RETURN(const int64_t id, ref.At(i).Int());
+    ids.push_back(static_cast<int32_t>(id));
+  }
+  return ids;
+}
+
+json::array IdArray(const std::vector<int32_t>& ids) {
+  json::array array;
+  for (const int32_t id : ids) array.push_back(id);
+  return array;
+}
+
+}  // namespace
+
+Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::string& model_type, bool lowercase,
+                                      const LoadContext& context) {
+  TextEncoder encoder;
+  const Overrides& overrides = context.options->overrides;
+  Settings* settings = &context.spec->settings;
+  TokenizerLoadOptions options;
+  options.prepend_lowercase = lowercase;
+  TV_ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer,
+                      Tokenizer::LoadDirectory(folder, model_type, options, settings));
+  encoder.tokenizer_ = std::move(tokenizer);
+  encoder.truncation_side_ = encoder.tokenizer_->truncation_side();
+  if (settings->Find("truncation_side") == nullptr) {
+    settings->Record("truncation_side", encoder.truncation_side_ == Side::kLeft ? "left" : "right",
+                     SettingSource::File("tokenizer_config.json", "truncation_side"));
+  }
+  if (const json::value* side = overrides.Use("truncation_side"); side != nullptr) {
+    if (!side->is_string() || (side->get_string() != "left" && side->get_string() != "right")) {
+      return UsageError("--override truncation_side: expected left or right");
+    }
+    encoder.truncation_side_ = side->get_string() == "left" ? Side::kLeft : Side::kRight;
+    settings->Record("truncation_side", *side, SettingSource::Override("truncation_side=" + WriteJson(*side)));
+  }
+  const json::object own = {{"prefix", IdArray(encoder.tokenizer_->PrefixIds())},
+                            {"suffix", IdArray(encoder.tokenizer_->SuffixIds())}};
+  settings->Record("special_tokens", own, SettingSource::File("tokenizer.json", "post_processor"));
+  if (const json::value* special = overrides.Use("special_tokens"); special != nullptr) {
+    const JsonRef ref(special, "--override", "special_tokens");
+    SpecialTokens tokens;
+    TV_ASSIGN_OR_RETURN(tokens.prefix, ReadIds(ref["prefix"]));
+    TV_ASSIGN_OR_RETURN(tokens.suffix, ReadIds(ref["suffix"]));
+    encoder.special_tokens_ = tokens;
+    settings->Record("special_tokens", *special, SettingSource::Override("special_tokens=" + WriteJson(*special)));
+    settings->AddConflict("special_tokens", own, SettingSource::File("tokenizer.json", "post_processor"));
+  }
+  const Setting* include = settings->Find("include_prompt");
+  encoder.needs_prompt_length_ = include != nullptr && include->value.is_bool() && !include->value.get_bool();
+  return encoder;
+}
+
+Result<Encoding> TextEncoder::Run(std::string_view text, std::optional<std::string_view> pair,
+                                  int64_t max_length) const {
+  EncodeOptions options;
+  Truncation truncation;
+  truncation.max_length = max_length;
+  truncation.side = truncation_side_;
+  if (!special_tokens_.has_value()) {
+    options.truncation = truncation;
+    return tokenizer_->Encode(text, pair, options);
+  }
+  const SpecialTokens& special = *special_tokens_;
+  const int64_t around = static_cast<int64_t>(special.prefix.size() + special.suffix.size());
+  options.add_special_tokens = false;
+  if (max_length > 0) truncation.max_length = std::max<int64_t>(max_length - around, 1);
+  options.truncation = truncation;
+  TV_ASSIGN_OR_RETURN(Encoding encoding, tokenizer_->Encode(text, pair, options));
+  const int32_t last_type = encoding.type_ids.empty() ? 0 : encoding.type_ids.back();
+  encoding.ids.insert(encoding.ids.begin(), special.prefix.begin(), special.prefix.end());
+  encoding.ids.insert(encoding.ids.end(), special.suffix.begin(), special.suffix.end());
+  if (!encoding.type_ids.empty()) {
+    encoding.type_ids.insert(encoding.type_ids.begin(), special.prefix.size(), 0);
+    encoding.type_ids.insert(encoding.type_ids.end(), special.suffix.size(), last_type);
+  }
+  return encoding;
+}
+
+// Tokens of the prompt alone with specials, one less when it ends in a special token. An approximation where tokens
+// merge across the boundary, kept as the reference has it.
+Result<int32_t> TextEncoder::PromptLength(std::string_view prompt, int64_t max_length) const {
+  TV_ASSIGN_OR_RETURN(const Encoding alone, Run(prompt, std::nullopt, max_length));
+  int32_t length = static_cast<int32_t>(alone.ids.size());
+  if (length > 0 && tokenizer_->IsSpecial(alone.ids.back())) --length;
+  return length;
+}
+
+Result<EncodedText> TextEncoder::Encode(const InputText& input, int64_t max_length) const {
+  const std::string joined = std::string(input.prompt) + std::string(input.text);
+  TV_ASSIGN_OR_RETURN(Encoding encoding, Run(joined, input.pair, max_length));
+  EncodedText text;
+  text.ids = std::move(encoding.ids);
+  const bool typed = std::any_of(encoding.type_ids.begin(), encoding.type_ids.end(), [](int32_t t) { return t != 0; });
+  if (typed) text.type_ids = std::move(encoding.type_ids);
+  text.truncated_tokens = encoding.truncated_tokens;
+  text.task = std::string(input.task);
+  if (needs_prompt_length_ && !input.prompt.empty()) {
+    TV_ASSIGN_OR_RETURN(text.prompt_length, PromptLength(input.prompt, max_length));
+  }
+  return text;
+}
+
+}  // namespace truevec

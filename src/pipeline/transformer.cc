@@ -1,0 +1,237 @@
+// Transformer: the backbone as a module. Reference: base/modules/transformer.py.
+#include "pipeline/transformer.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "pipeline/fingerprint.h"
+#include "pipeline/modules.h"
+#include "weights/safetensors.h"
+
+namespace truevec {
+namespace {
+
+// Keys of config.json that Sentence Transformers, transformers or publishers add and that change no vector.
+struct HarmlessKey {
+  std::string_view key;
+  std::string_view reason;
+};
+constexpr std::array<HarmlessKey, 11> kHarmlessConfigKeys = {{
+    {"model_type", "selects the architecture"},
+    {"sentence_transformers", "activation_fn of cross-encoders, read beside"},
+    {"sbert_ce_default_activation_function", "read beside"},
+    {"auto_map", "names of remote code, never executed"},
+    {"_attn_implementation", "how PyTorch computes attention"},
+    {"attn_implementation", "how PyTorch computes attention"},
+    {"use_memory_efficient_attention", "how PyTorch computes attention"},
+    {"unpad_inputs", "how PyTorch batches"},
+    {"transformers.js_config", "settings of another runtime"},
+    {"license", "a note"},
+    {"model_name", "a note"},
+}};
+
+class Transformer : public InputModule {
+ public:
+  Transformer(TransformerConfig config, TextEncoder encoder, LoadedModel model, int64_t max_length, json::object about,
+              int64_t keep_layers, bool task_adapter)
+      : config_(std::move(config)),
+        encoder_(std::move(encoder)),
+        model_(std::move(model)),
+        max_length_(max_length),
+        about_(std::move(about)),
+        keep_layers_(keep_layers),
+        task_adapter_(task_adapter) {}
+
+  Result<EncodedText> Encode(const InputText& input) const override {
+    TV_ASSIGN_OR_RETURN(const int64_t length, LengthFor(input));
+    return encoder_.Encode(input, length);
+  }
+  const Tokenizer* tokenizer() const override { return &encoder_.tokenizer(); }
+  int64_t max_length() const override { return max_length_; }
+
+  Status Forward(const ExecContext& ctx, Features* features) const override {
+    ForwardRequest request;
+    request.batch.ids = features->ids;
+    request.batch.type_ids = features->type_ids;
+    request.batch.offsets = features->offsets;
+    if (keep_layers_ > 0) request.all_layers = &features->all_layers;
+    if (task_adapter_) request.adapter = features->texts[0]->task;
+    const Matrix hidden = ctx.arena->NewMatrix(features->tokens(), model_.model->hidden_size());
+    TV_RETURN_IF_ERROR(model_.model->Forward(request, ctx, hidden));
+    if (model_.head == nullptr) {
+      features->Set(config_.output, hidden, true);
+      return Status::Ok();
+    }
+    const bool per_token = model_.head->per_token();
+    const Matrix out =
+        ctx.arena->NewMatrix(per_token ? features->tokens() : features->count(), model_.head->outputs());
+    TV_RETURN_IF_ERROR(model_.head->Forward(request.batch, hidden, ctx, out));
+    features->Set(config_.output, out, per_token);
+    return Status::Ok();
+  }
+
+  json::object Describe() const override { return about_; }
+
+ private:
+  Result<int64_t> LengthFor(const InputText& input) const {
+    int64_t length = max_length_;
+    if (input.task == "query" && config_.query_length.has_value()) length = *config_.query_length;
+    if (input.task == "document" && config_.document_length.has_value()) length = *config_.document_length;
+    if (!input.max_length.has_value()) return length;
+    const int64_t wanted = *input.max_length;
+    if (wanted < 1) return UsageError("max length: expected a positive number of tokens, got " + std::to_string(wanted));
+    const int64_t positions = model_.model->max_positions();
+    if (positions > 0 && wanted > positions) {
+      return UsageError("max length " + std::to_string(wanted) + " exceeds the model's " + std::to_string(positions) +
+                        " positions");
+    }
+    return wanted;
+  }
+
+  TransformerConfig config_;
+  TextEncoder encoder_;
+  LoadedModel model_;
+  int64_t max_length_;
+  json::object about_;
+  int64_t keep_layers_;
+  bool task_adapter_;
+};
+
+// Names that CONTRACT section 10 gives to what configs call otherwise.
+void MapOverrides(Overrides* overrides) {
+  if (const json::value* attention = overrides->Use("attention"); attention != nullptr && attention->is_string()) {
+    overrides->Set("is_causal", json::value(attention->get_string() == "causal"));
+  }
+  if (const json::value* activation = overrides->Use("activation"); activation != nullptr) {
+    overrides->Set("hidden_act", *activation);
+  }
+}
+
+// The reference's rule: the module's own length wins outright; else the smaller of tokenizer and positions. Then capped
+// at what the positions can take, where the reference would fail inside PyTorch.
+int64_t ResolveMaxLength(const TransformerConfig& config, const Tokenizer& tokenizer, const JsonRef& model_config,
+                         const Model& model, const LoadContext& context, const std::string& config_file) {
+  Settings* settings = &context.spec->settings;
+  std::optional<int64_t> positions;
+  const JsonRef position_ref = model_config["max_position_embeddings"];
+  if (position_ref.is_number() && position_ref.Int().ok() && position_ref.Int().value() != -1) {
+    positions = position_ref.Int().value();
+  }
+  const std::optional<int64_t> from_tokenizer = tokenizer.model_max_length();
+  const SettingSource tokenizer_source = SettingSource::File("tokenizer_config.json", "model_max_length");
+  const SettingSource position_source = SettingSource::File(config_file, "max_position_embeddings");
+  int64_t length = 0;
+  if (config.max_seq_length.has_value()) {
+    length = *config.max_seq_length;
+    settings->Record("max_length", json::value(length), config.max_seq_source);
+    if (from_tokenizer.has_value() && *from_tokenizer != length) {
+      settings->AddConflict("max_length", json::value(*from_tokenizer), tokenizer_source);
+    }
+    if (positions.has_value() && *positions != length) {
+      settings->AddConflict("max_length", json::value(*positions), position_source);
+    }
+  } else if (from_tokenizer.has_value() && (!positions.has_value() || *from_tokenizer <= *positions)) {
+    length = *from_tokenizer;
+    settings->Record("max_length", json::value(length), tokenizer_source);
+    if (positions.has_value() && *positions != length) {
+      settings->AddConflict("max_length", json::value(*positions), position_source);
+    }
+  } else if (positions.has_value()) {
+    length = *positions;
+    settings->Record("max_length", json::value(length), position_source);
+    if (from_tokenizer.has_value()) settings->AddConflict("max_length", json::value(*from_tokenizer), tokenizer_source);
+  }
+  if (const json::value* value = context.options->overrides.Use("max_length");
+      value != nullptr && value->is_int64() && value->get_int64() > 0) {
+    if (length > 0) {
+      const Setting old = *settings->Find("max_length");
+      settings->AddConflict("max_length", old.value, old.source);
+    }
+    length = value->get_int64();
+    settings->Record("max_length", *value, SettingSource::Override("max_length=" + WriteJson(*value)));
+  }
+  const int64_t usable = model.max_positions();
+  if (usable > 0 && (length == 0 || length > usable)) {
+    if (length > usable) {
+      context.spec->warnings.push_back("max_length " + std::to_string(length) + " exceeds the " +
+                                       std::to_string(usable) + " usable positions: capped (the reference fails on such texts)");
+      settings->AddConflict("max_length", json::value(length), settings->Find("max_length")->source);
+    }
+    length = usable;
+    settings->Record("max_length", json::value(length), position_source);
+  }
+  return length;
+}
+
+Status CheckUnreadKeys(const ConfigReader& reader) {
+  for (const std::string& key : reader.UnreadKeys()) {
+    const auto known = std::any_of(kHarmlessConfigKeys.begin(), kHarmlessConfigKeys.end(),
+                                   [&](const HarmlessKey& row) { return row.key == key; });
+    if (!known) return reader.Refuse(key, "unknown key that could change vectors");
+  }
+  return Status::Ok();
+}
+
+Status CheckVocabulary(const Tokenizer& tokenizer, const Model& model, const LoadContext& context) {
+  const int64_t rows = model.vocabulary_size();
+  if (tokenizer.max_id() >= rows) {
+    return ModelError("tokenizer.json: its largest id is " + std::to_string(tokenizer.max_id()) +
+                      ", but the embedding table has " + std::to_string(rows) + " rows");
+  }
+  if (tokenizer.max_id() + 1 < rows) {
+    context.spec->warnings.push_back("the embedding table has " + std::to_string(rows) + " rows, the tokenizer uses " +
+                                     std::to_string(tokenizer.max_id() + 1));
+  }
+  return Status::Ok();
+}
+
+void WarnAboutLastToken(const Tokenizer& tokenizer, const LoadContext& context) {
+  const Setting* pooling = context.spec->settings.Find("pooling");
+  if (pooling == nullptr || !pooling->value.is_string() || pooling->value.get_string() != "lasttoken") return;
+  if (tokenizer.SuffixIds().empty()) {
+    context.spec->warnings.push_back(
+        "lasttoken pooling, but the tokenizer appends no end token: models trained with one give other vectors");
+  }
+}
+
+}  // namespace
+
+LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& context) {
+  TV_ASSIGN_OR_RETURN(TransformerConfig config, TransformerConfig::Read(module, context));
+  MapOverrides(&config.config_overrides);
+  const std::string config_file = module.FilePath("config.json");
+  if (!context.directory->Has(config_file)) return ModelError(config_file + ": no such file");
+  TV_ASSIGN_OR_RETURN(const JsonFile file, context.directory->Json(config_file));
+  ConfigReader reader(file.root(), &config.config_overrides, &context.spec->settings, "transformers 5");
+  TV_ASSIGN_OR_RETURN(const WeightScope weights, context.Weights(module));
+  ModelOptions options;
+  options.compute_type = context.options->compute_type;
+  options.task = config.task;
+  TV_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(reader, weights, options));
+  TV_RETURN_IF_ERROR(CheckUnreadKeys(reader));
+  for (const std::string& key : config.config_overrides.Used()) context.options->overrides.Use(key);
+  TV_RETURN_IF_ERROR(context.FinishWeights(module, weights));
+  TV_ASSIGN_OR_RETURN(context.spec->architecture, file.root()["model_type"].String());
+  const std::string folder =
+      module.path.empty() ? context.directory->root() : context.directory->root() + "/" + module.path;
+  TV_ASSIGN_OR_RETURN(TextEncoder encoder,
+                      TextEncoder::Load(folder, context.spec->architecture, config.lowercase, context));
+  TV_RETURN_IF_ERROR(CheckVocabulary(encoder.tokenizer(), *model.model, context));
+  WarnAboutLastToken(encoder.tokenizer(), context);
+  const int64_t max_length =
+      ResolveMaxLength(config, encoder.tokenizer(), file.root(), *model.model, context, config_file);
+  const int64_t width = model.head == nullptr ? model.model->hidden_size() : model.head->outputs();
+  (*context.widths)[config.output] = {width, model.head == nullptr || model.head->per_token()};
+  json::object about = {{"type", "Transformer"},
+                        {"architecture", context.spec->architecture},
+                        {"max_length", max_length},
+                        {"lowercase", config.lowercase},
+                        {"tokenizer", encoder.tokenizer().CanonicalForm()}};
+  const bool adapter = std::find(module.forward_kwargs.begin(), module.forward_kwargs.end(), "task") !=
+                       module.forward_kwargs.end();
+  return LoadedModule(std::make_unique<Transformer>(std::move(config), std::move(encoder), std::move(model), max_length,
+                                                    std::move(about), context.layers_wanted, adapter));
+}
+
+}  // namespace truevec

@@ -1,0 +1,158 @@
+// Reads sentence_bert_config.json and its older names.
+#include <algorithm>
+#include <array>
+
+#include "pipeline/transformer.h"
+
+namespace truevec {
+namespace {
+
+struct TaskRow {
+  std::string_view name;
+  Task task;
+  std::string_view method_output;  // the only method_output_name that is implemented
+  std::string_view output;         // default module_output_name
+};
+constexpr std::array<TaskRow, 4> kTasks = {{
+    {"feature-extraction", Task::kFeatureExtraction, "last_hidden_state", "token_embeddings"},
+    {"sequence-classification", Task::kSequenceClassification, "logits", "scores"},
+    {"text-generation", Task::kCausalLm, "logits", "causal_logits"},
+    {"fill-mask", Task::kMaskedLm, "logits", "token_embeddings"},
+}};
+
+// model_args / model_kwargs that do not change float32 vectors: how PyTorch loads and runs.
+constexpr std::array<std::string_view, 12> kHarmlessModelArgs = {
+    "trust_remote_code", "torch_dtype",     "dtype",         "attn_implementation", "use_safetensors",
+    "device_map",        "low_cpu_mem_usage", "revision",    "code_revision",       "add_pooling_layer",
+    "use_flash_attn",    "cache_dir"};
+constexpr std::array<std::string_view, 5> kHarmlessTokenizerArgs = {"trust_remote_code", "use_fast", "revision",
+                                                                    "code_revision", "cache_dir"};
+constexpr std::array<std::string_view, 5> kHarmlessConfigArgs = {"trust_remote_code", "revision", "code_revision",
+                                                                 "use_memory_efficient_attention", "unpad_inputs"};
+
+template <size_t N>
+bool In(const std::array<std::string_view, N>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+template <size_t N>
+Status CheckArgs(const JsonRef& args, const std::array<std::string_view, N>& harmless, std::string_view what) {
+  for (const std::string& key : args.Keys()) {
+    if (!In(harmless, key)) {
+      return ModelError(args[key].Where() + ": " + std::string(what) + " \"" + key + "\" is not supported");
+    }
+  }
+  return Status::Ok();
+}
+
+// Old configs say model_args, new ones model_kwargs.
+JsonRef Either(ConfigReader& reader, std::string_view a, std::string_view b) {
+  reader.Ignore({a, b});
+  const JsonRef first = reader.object()[a];
+  return first.present() ? first : reader.object()[b];
+}
+
+Status CheckModality(const JsonRef& config, const TaskRow& task) {
+  const JsonRef modality = config["modality_config"];
+  if (!modality.present() || modality.is_null()) return Status::Ok();
+  if (modality["message"].present()) {
+    return ModelError(modality["message"].Where() +
+                      ": texts go through the tokenizer's chat template, which is not supported for this model");
+  }
+  const JsonRef text = modality["text"];
+  if (!text.is_object()) return ModelError(modality.Where() + ": the model takes no text");
+  if (const JsonRef method = text["method"]; !method.is_string() || method.String().value() != "forward") {
+    return ModelError(method.Where() + ": only \"forward\" is supported");
+  }
+  JsonRef output = text["method_output_name"];
+  if (output.is_array() && output.size() == 1) output = output.At(0);
+  if (!output.is_string() || output.String().value() != task.method_output) {
+    return ModelError(output.Where() + ": only \"" + std::string(task.method_output) + "\" is supported, got " +
+                      (output.present() ? WriteJson(output.value()) : "nothing"));
+  }
+  return Status::Ok();
+}
+
+Status ReadExpansion(const JsonRef& ref, TransformerConfig* config) {
+  if (!ref.present() || ref.is_null()) return Status::Ok();
+  ConfigReader reader(ref, nullptr, nullptr, std::string(kReferenceName));
+  QueryExpansion expansion;
+  TV_ASSIGN_OR_RETURN(const std::string strategy, reader.OneOf({"strategy"}, {"fixed", "min"}, "fixed"));
+  expansion.fixed = strategy == "fixed";
+  TV_ASSIGN_OR_RETURN(expansion.attend, reader.Bool({"attend"}, true));
+  TV_ASSIGN_OR_RETURN(expansion.length, reader.IntIn({"length"}, 1, 1 << 20, 32));
+  if (const JsonRef token = reader.Raw({"token"}); token.present() && !token.is_null()) {
+    TV_ASSIGN_OR_RETURN(expansion.token, token.String());
+  }
+  if (const auto unread = reader.UnreadKeys(); !unread.empty()) {
+    return reader.Refuse(unread.front(), "unknown key that could change vectors");
+  }
+  config->expansion = expansion;
+  return Status::Ok();
+}
+
+Status ReadLengths(ConfigReader& reader, TransformerConfig* config) {
+  const auto length = [&](std::string_view key, std::optional<int64_t>* out) -> Status {
+    const JsonRef ref = reader.Raw({key});
+    if (!ref.present() || ref.is_null()) return Status::Ok();
+    TV_ASSIGN_OR_RETURN(const int64_t value, ref.Int());
+    if (value < 1) return ModelError(ref.Where() + ": expected a positive number of tokens, got " + std::to_string(value));
+    *out = value;
+    return Status::Ok();
+  };
+  TV_RETURN_IF_ERROR(length("max_seq_length", &config->max_seq_length));
+  config->max_seq_source = SettingSource::File(reader.object().file(), "max_seq_length");
+  TV_RETURN_IF_ERROR(length("query_length", &config->query_length));
+  return length("document_length", &config->document_length);
+}
+
+Status ReadArgs(ConfigReader& reader, TransformerConfig* config) {
+  const JsonRef model_args = Either(reader, "model_args", "model_kwargs");
+  TV_RETURN_IF_ERROR(CheckArgs(model_args, kHarmlessModelArgs, "model argument"));
+  const JsonRef tokenizer_args = Either(reader, "tokenizer_args", "processor_kwargs");
+  for (const std::string& key : tokenizer_args.Keys()) {
+    if (key == "model_max_length") {
+      TV_ASSIGN_OR_RETURN(config->max_seq_length, tokenizer_args[key].Int());
+      config->max_seq_source = SettingSource::File(tokenizer_args.file(), tokenizer_args[key].key());
+    } else if (!In(kHarmlessTokenizerArgs, key)) {
+      return ModelError(tokenizer_args[key].Where() + ": tokenizer argument \"" + key + "\" is not supported");
+    }
+  }
+  const JsonRef config_args = Either(reader, "config_args", "config_kwargs");
+  for (const std::string& key : config_args.Keys()) {
+    if (!In(kHarmlessConfigArgs, key)) config->config_overrides.Set(key, config_args[key].value());
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Result<TransformerConfig> TransformerConfig::Read(const ModuleSpec& module, const LoadContext& context) {
+  TransformerConfig config;
+  ConfigReader reader = context.Reader(module);
+  std::vector<std::string_view> known;
+  for (const TaskRow& row : kTasks) known.push_back(row.name);
+  const std::string default_task = module.type == "MLMTransformer" ? "fill-mask" : "feature-extraction";
+  TV_ASSIGN_OR_RETURN(const std::string task_name, reader.OneOf({"transformer_task"}, known, default_task));
+  const TaskRow& task =
+      *std::find_if(kTasks.begin(), kTasks.end(), [&](const TaskRow& row) { return row.name == task_name; });
+  config.task = task.task;
+  TV_ASSIGN_OR_RETURN(config.output, reader.String({"module_output_name"}, std::string(task.output)));
+  TV_ASSIGN_OR_RETURN(config.lowercase, reader.Bool({"do_lower_case"}, false));
+  TV_RETURN_IF_ERROR(CheckModality(module.Config(), task));
+  TV_RETURN_IF_ERROR(ReadLengths(reader, &config));
+  TV_RETURN_IF_ERROR(ReadArgs(reader, &config));
+  TV_RETURN_IF_ERROR(ReadExpansion(reader.Raw({"query_expansion"}), &config));
+  if (const JsonRef other = reader.Raw({"tokenizer_name_or_path"}); other.present() && !other.is_null()) {
+    return ModelError(other.Where() + ": a tokenizer from another place is not supported");
+  }
+  if (const JsonRef kwargs = reader.Raw({"processing_kwargs"}); kwargs.size() > 0) {
+    return ModelError(kwargs.Where() + ": processing arguments are not supported");
+  }
+  reader.Ignore({"modality_config", "unpad_inputs"});
+  TV_RETURN_IF_ERROR(context.Finish(module, reader));
+  for (const auto& [key, value] : context.options->overrides.values()) config.config_overrides.Set(key, value);
+  return config;
+}
+
+}  // namespace truevec

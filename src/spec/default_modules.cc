@@ -1,0 +1,91 @@
+// What each class builds on a plain transformers directory (no modules.json). Reference: _load_default_modules of
+// sentence_transformer/model.py, sparse_encoder/model.py and cross_encoder/model.py.
+#include "spec/resolve.h"
+
+namespace truevec {
+namespace {
+
+// A raw chat model loaded without modules.json gets the "message" modality: every text goes through its template.
+bool HasChatTemplate(const ModelDirectory& directory) {
+  if (directory.Has("chat_template.jinja")) return true;
+  if (!directory.Has("tokenizer_config.json")) return false;
+  const Result<JsonFile> file = directory.Json("tokenizer_config.json");
+  return file.ok() && file->root()["chat_template"].present() && !file->root()["chat_template"].is_null();
+}
+
+bool EndsWith(const JsonRef& name, std::string_view end) {
+  return name.is_string() && name.String().value().ends_with(end);
+}
+
+bool AnyArchitecture(const JsonRef& config, std::string_view end) {
+  const JsonRef names = config["architectures"];
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (EndsWith(names.At(i), end)) return true;
+  }
+  return false;
+}
+
+bool IsCausalLm(const JsonRef& config) {
+  if (!EndsWith(config["architectures"].At(0), "ForCausalLM")) return false;
+  const JsonRef is_causal = config["is_causal"];
+  return !is_causal.is_bool() || is_causal.Bool().value();
+}
+
+ModuleSpec Transformer(std::string_view task) {
+  return SyntheticModule("Transformer", {{"transformer_task", task}});
+}
+
+void Dense(const ModelDirectory& directory, const JsonRef& config, ModelSpec* spec) {
+  if (HasChatTemplate(directory)) {
+    spec->Refuse("chat template", "tokenizer_config.json: chat_template",
+                 "without modules.json the reference renders every text as a chat message; save the model with "
+                 "sentence-transformers to say how texts are to be read");
+    return;
+  }
+  const std::string mode = IsCausalLm(config) ? "lasttoken" : "mean";
+  spec->modules.push_back(Transformer("feature-extraction"));
+  spec->modules.push_back(SyntheticModule("Pooling", {{"pooling_mode", mode}}));
+  spec->warnings.push_back("no modules.json: pooling is the reference's fallback (" + mode +
+                           "), which may not be how the model was trained");
+}
+
+void Sparse(const JsonRef& config, ModelSpec* spec) {
+  if (!AnyArchitecture(config, "ForMaskedLM")) {
+    spec->Refuse("sparse model", "config.json: architectures",
+                 "no *ForMaskedLM: the reference would add a SparseAutoEncoder with random weights");
+    return;
+  }
+  spec->modules.push_back(Transformer("fill-mask"));
+  spec->modules.push_back(SyntheticModule("SpladePooling", {{"pooling_strategy", "max"}}));
+}
+
+void CrossEncoder(const JsonRef& config, ModelSpec* spec) {
+  if (EndsWith(config["architectures"].At(0), "ForCausalLM")) {
+    spec->modules.push_back(SyntheticModule("Transformer", {{"transformer_task", "text-generation"}, {"chat", true}}));
+    spec->modules.push_back(SyntheticModule("LogitScore", {{"true_token", "yes"}, {"false_token", "no"}}));
+    return;
+  }
+  if (!AnyArchitecture(config, "ForSequenceClassification")) {
+    spec->Refuse("cross-encoder", "config.json: architectures",
+                 "no *ForSequenceClassification: the reference would add a head with random weights");
+    return;
+  }
+  spec->modules.push_back(Transformer("sequence-classification"));
+}
+
+}  // namespace
+
+void DefaultModules(const ModelDirectory& directory, const JsonRef& config, ModelSpec* spec) {
+  if (spec->as == "dense") {
+    Dense(directory, config, spec);
+  } else if (spec->as == "sparse") {
+    Sparse(config, spec);
+  } else if (spec->as == "cross-encoder") {
+    CrossEncoder(config, spec);
+  } else {
+    spec->Refuse("multi-vector model", spec->directory,
+                 "a directory without modules.json cannot be loaded as multi-vector: its projection is missing");
+  }
+}
+
+}  // namespace truevec
