@@ -37,8 +37,11 @@ class Dense : public PipelineModule {
   }
 
   json::object Describe() const override {
-    return {{"type", "Dense"},          {"activation", parts_.activation.Describe()}, {"input", parts_.input},
-            {"output", parts_.output}, {"residual", parts_.use_residual}};
+    return {{"type", "Dense"},
+            {"activation", parts_.activation.Describe()},
+            {"input", parts_.input},
+            {"output", parts_.output},
+            {"residual", parts_.use_residual}};
   }
 
  private:
@@ -64,8 +67,8 @@ LoadedModule LoadDense(const ModuleSpec& module, const LoadContext& context) {
   TV_RETURN_IF_ERROR(context.Finish(module, reader));
   TV_ASSIGN_OR_RETURN(const FeatureWidth width, context.Width(module, parts.input));
   if (width.width != in) {
-    return ModelError(module.Config().file() + ": in_features: expected " + std::to_string(width.width) + " (the width of " +
-                      parts.input + "), got " + std::to_string(in));
+    return ModelError(module.Config().file() + ": in_features: expected " + std::to_string(width.width) +
+                      " (the width of " + parts.input + "), got " + std::to_string(in));
   }
   TV_ASSIGN_OR_RETURN(const WeightScope weights, context.Weights(module));
   const auto parts_result = [&]() -> Status {
@@ -80,9 +83,9 @@ LoadedModule LoadDense(const ModuleSpec& module, const LoadContext& context) {
       TV_ASSIGN_OR_RETURN(const TensorView residual, weights.Get("residual.weight", {out, in}));
       parts.residual = Linear::Pack({&residual, 1}, {}, ComputeType::kFloat32);
     }
-    TV_ASSIGN_OR_RETURN(parts.activation, TorchActivation::Load(path, module.Config()["activation_function"].Where(),
-                                                                weights.Sub("activation_function"), out,
-                                                                width.per_token));
+    TV_ASSIGN_OR_RETURN(parts.activation,
+                        TorchActivation::Load(path, module.Config()["activation_function"].Where(),
+                                              weights.Sub("activation_function"), out, width.per_token));
     return context.FinishWeights(module, weights);
   }();
   if (!parts_result.ok()) return module.path.empty() ? parts_result : parts_result.WithContext(module.path);

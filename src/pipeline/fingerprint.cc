@@ -20,8 +20,8 @@ std::string Hex(XXH128_hash_t hash) {
 
 void WeightHash::Add(std::string name, const TensorView& tensor) {
   const size_t bytes = static_cast<size_t>(tensor.count()) * ElementBytes(tensor.dtype);
-  hashes_[std::move(name)] = std::string(DTypeName(tensor.dtype)) + ShapeText(tensor.shape) + ":" +
-                             Hex(XXH3_128bits(tensor.data, bytes));
+  hashes_[std::move(name)] =
+      std::string(DTypeName(tensor.dtype)) + ShapeText(tensor.shape) + ":" + Hex(XXH3_128bits(tensor.data, bytes));
 }
 
 json::object WeightHash::ToJson() const {

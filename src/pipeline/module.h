@@ -32,10 +32,10 @@ struct Features {
   std::vector<int32_t> type_ids;  // [tokens] or empty
   std::vector<int32_t> offsets;   // [texts + 1]
   std::map<std::string, Feature, std::less<>> values;
-  std::vector<Matrix> all_layers;            // when some module asked for them
-  std::vector<double> token_weights_sum;     // [texts], set by WordWeights
-  std::vector<std::vector<uint8_t>> keep;    // MultiVectorMask: per text, per row of token_embeddings
-  bool skip_sentence_normalize = false;      // EmbedOptions.normalize == false
+  std::vector<Matrix> all_layers;          // when some module asked for them
+  std::vector<double> token_weights_sum;   // [texts], set by WordWeights
+  std::vector<std::vector<uint8_t>> keep;  // MultiVectorMask: per text, per row of token_embeddings
+  bool skip_sentence_normalize = false;    // EmbedOptions.normalize == false
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t count() const { return static_cast<int64_t>(texts.size()); }

@@ -17,7 +17,9 @@ struct ModuleRow {
 };
 
 constexpr std::array kModules = {
-    ModuleRow{"Transformer", LoadTransformer}, ModuleRow{"Pooling", LoadPooling}, ModuleRow{"Normalize", LoadNormalize},
+    ModuleRow{"Transformer", LoadTransformer},
+    ModuleRow{"Pooling", LoadPooling},
+    ModuleRow{"Normalize", LoadNormalize},
     ModuleRow{"Dense", LoadDense},
 };
 
@@ -86,8 +88,8 @@ Result<WeightScope> LoadContext::Weights(const ModuleSpec& module) const {
 
 Status LoadContext::FinishWeights(const ModuleSpec& module, const WeightScope& weights) const {
   const std::vector<std::string> leftovers = weights.Leftovers();
-  const std::string where = module.path.empty() ? weights.store()->Description()
-                                                : module.path + "/" + weights.store()->Description();
+  const std::string where =
+      module.path.empty() ? weights.store()->Description() : module.path + "/" + weights.store()->Description();
   const std::string prefix = module.path.empty() ? "" : module.path + "/";
   for (const std::string& name : weights.Used()) {
     const WeightEntry* entry = weights.store()->Find(name);

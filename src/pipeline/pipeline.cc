@@ -132,8 +132,8 @@ void LoadedPipeline::CheckOutput(const FeatureWidths& widths) {
   if (spec_.as == "multi-vector") wanted = "token_embeddings";
   const int64_t width = find(wanted);
   if (width == 0) {
-    spec_.Refuse("modules", "modules.json", "no module writes \"" + std::string(wanted) + "\", which a " + spec_.as +
-                                                " model gives");
+    spec_.Refuse("modules", "modules.json",
+                 "no module writes \"" + std::string(wanted) + "\", which a " + spec_.as + " model gives");
     return;
   }
   if (spec_.as == "cross-encoder") labels_ = width;
@@ -210,7 +210,8 @@ Result<std::string> LoadedPipeline::ResolvePrompt(const PromptChoice& choice) co
   if (const auto found = spec_.prompts.find(name); found != spec_.prompts.end()) return found->second;
   std::string known;
   for (const auto& [key, text] : spec_.prompts) known += (known.empty() ? "" : ", ") + key;
-  return UsageError("prompt name \"" + name + "\" is not among the model's prompts: " + (known.empty() ? "none" : known));
+  return UsageError("prompt name \"" + name +
+                    "\" is not among the model's prompts: " + (known.empty() ? "none" : known));
 }
 
 Result<EncodedText> LoadedPipeline::EncodeInput(std::string_view text, std::optional<std::string_view> pair,
@@ -225,7 +226,8 @@ Result<EncodedText> LoadedPipeline::EncodeInput(std::string_view text, std::opti
   input.max_length = options.max_length;
   TV_ASSIGN_OR_RETURN(EncodedText encoded, input_->Encode(input));
   if (options.error_when_long && encoded.truncated_tokens > 0) {
-    return InputError("the text has " + std::to_string(static_cast<int64_t>(encoded.ids.size()) + encoded.truncated_tokens) +
+    return InputError("the text has " +
+                      std::to_string(static_cast<int64_t>(encoded.ids.size()) + encoded.truncated_tokens) +
                       " tokens, more than the limit of " + std::to_string(encoded.ids.size()));
   }
   return encoded;

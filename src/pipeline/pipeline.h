@@ -1,7 +1,8 @@
 // Pipeline: a loaded model directory, text to vector. Prompts, tokenisation and truncation in Encode(); the modules
 // (Transformer, Pooling, Dense, Normalize, ...) in Embed() and its relatives. Const after load and usable from many
 // threads; the caller brings threads and scratch (ExecContext).
-// Reference: sentence_transformers 6.2: {sentence_transformer,sparse_encoder,cross_encoder,multi_vector_encoder}/model.py.
+// Reference: sentence_transformers 6.2:
+// {sentence_transformer,sparse_encoder,cross_encoder,multi_vector_encoder}/model.py.
 #ifndef TRUEVEC_PIPELINE_PIPELINE_H_
 #define TRUEVEC_PIPELINE_PIPELINE_H_
 
@@ -112,8 +113,7 @@ class Pipeline {
   virtual Status Embed(std::span<const EncodedText* const> texts, const EmbedOptions& options, const ExecContext& ctx,
                        Matrix out) const = 0;
   // encode(output_value="token_embeddings"): what reached pooling, before truncate_dim and normalize.
-  virtual Result<TokenVectors> EmbedTokens(std::span<const EncodedText* const> texts,
-                                           const ExecContext& ctx) const = 0;
+  virtual Result<TokenVectors> EmbedTokens(std::span<const EncodedText* const> texts, const ExecContext& ctx) const = 0;
   // SparseEncoder.encode; max_active > 0 keeps the largest |values| of a row (max_active_dims).
   virtual Result<SparseVectors> EmbedSparse(std::span<const EncodedText* const> texts, int64_t max_active,
                                             const ExecContext& ctx) const = 0;

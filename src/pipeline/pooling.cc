@@ -1,6 +1,7 @@
 // Pooling: token vectors to one vector per text. Reference: sentence_transformer/modules/pooling.py (6.2: weights of
 // weightedmean start at the first real token; an excluded prompt keeps the positions of what is left).
 // Sums run in double over tokens in order, so a text's vector does not depend on its batch.
+#include <boost/json/value_from.hpp>
 #include <cmath>
 #include <limits>
 

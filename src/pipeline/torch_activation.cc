@@ -22,8 +22,7 @@ double Tanh(double x) {
 // Elementwise functions beyond those of the kernels; evaluated in double, with torch's default arguments.
 double Elu(double x) { return x > 0 ? x : exact::Expm1(x); }
 double Selu(double x) {
-  return 1.0507009873554804934193349852946 *
-         (x > 0 ? x : 1.6732632423543772848170429916717 * exact::Expm1(x));
+  return 1.0507009873554804934193349852946 * (x > 0 ? x : 1.6732632423543772848170429916717 * exact::Expm1(x));
 }
 double LeakyRelu(double x) { return x > 0 ? x : 0.01 * x; }
 double RRelu(double x) { return x > 0 ? x : (1.0 / 8 + 1.0 / 3) / 2 * x; }  // the mean slope, outside training
@@ -93,8 +92,8 @@ void SoftmaxRow(Kind kind, float* x, int64_t n, double* buffer) {
   for (int64_t i = 0; i < n; ++i) sum += buffer[i] = Exp(sign * static_cast<double>(x[i]) - largest);
   const double log_sum = exact::Log(sum);
   for (int64_t i = 0; i < n; ++i) {
-    x[i] = static_cast<float>(kind == Kind::kLogSoftmax ? static_cast<double>(x[i]) - largest - log_sum
-                                                        : buffer[i] / sum);
+    x[i] =
+        static_cast<float>(kind == Kind::kLogSoftmax ? static_cast<double>(x[i]) - largest - log_sum : buffer[i] / sum);
   }
 }
 
@@ -102,8 +101,8 @@ Matrix Glu(const ExecContext& ctx, Matrix x) {
   const Matrix out = ctx.arena->NewMatrix(x.rows, x.cols / 2);
   for (int64_t r = 0; r < x.rows; ++r) {
     for (int64_t c = 0; c < out.cols; ++c) {
-      out.row(r)[c] = static_cast<float>(static_cast<double>(x.row(r)[c]) *
-                                         Sigmoid(static_cast<double>(x.row(r)[c + out.cols])));
+      out.row(r)[c] =
+          static_cast<float>(static_cast<double>(x.row(r)[c]) * Sigmoid(static_cast<double>(x.row(r)[c + out.cols])));
     }
   }
   return out;

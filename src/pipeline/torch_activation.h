@@ -27,10 +27,9 @@ class TorchActivation {
   json::value Describe() const;
 
  private:
-  static Result<TorchActivation> Find(const std::string& path, const std::string& where, int64_t width,
-                                      bool per_token);
-  int row_ = -1;            // index into the table; -1: identity
-  float prelu_ = 0;         // PReLU's learned slope
+  static Result<TorchActivation> Find(const std::string& path, const std::string& where, int64_t width, bool per_token);
+  int row_ = -1;     // index into the table; -1: identity
+  float prelu_ = 0;  // PReLU's learned slope
 };
 
 }  // namespace truevec

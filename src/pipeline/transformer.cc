@@ -64,8 +64,7 @@ class Transformer : public InputModule {
       return Status::Ok();
     }
     const bool per_token = model_.head->per_token();
-    const Matrix out =
-        ctx.arena->NewMatrix(per_token ? features->tokens() : features->count(), model_.head->outputs());
+    const Matrix out = ctx.arena->NewMatrix(per_token ? features->tokens() : features->count(), model_.head->outputs());
     TV_RETURN_IF_ERROR(model_.head->Forward(request.batch, hidden, ctx, out));
     features->Set(config_.output, out, per_token);
     return Status::Ok();
@@ -80,7 +79,8 @@ class Transformer : public InputModule {
     if (input.task == "document" && config_.document_length.has_value()) length = *config_.document_length;
     if (!input.max_length.has_value()) return length;
     const int64_t wanted = *input.max_length;
-    if (wanted < 1) return UsageError("max length: expected a positive number of tokens, got " + std::to_string(wanted));
+    if (wanted < 1)
+      return UsageError("max length: expected a positive number of tokens, got " + std::to_string(wanted));
     const int64_t positions = model_.model->max_positions();
     if (positions > 0 && wanted > positions) {
       return UsageError("max length " + std::to_string(wanted) + " exceeds the model's " + std::to_string(positions) +
@@ -99,12 +99,24 @@ class Transformer : public InputModule {
 };
 
 // Names that CONTRACT section 10 gives to what configs call otherwise.
+constexpr std::string_view kAttention = "attention";
+
 void MapOverrides(Overrides* overrides) {
-  if (const json::value* attention = overrides->Use("attention"); attention != nullptr && attention->is_string()) {
-    overrides->Set("is_causal", json::value(attention->get_string() == "causal"));
+  const auto& values = overrides->values();
+  if (const auto found = values.find(kAttention); found != values.end() && found->second.is_string()) {
+    overrides->Set("is_causal", json::value(found->second.get_string() == "causal"));
   }
-  if (const json::value* activation = overrides->Use("activation"); activation != nullptr) {
-    overrides->Set("hidden_act", *activation);
+  if (const auto found = values.find("activation"); found != values.end()) {
+    overrides->Set("hidden_act", json::value(found->second));
+  }
+}
+
+// Tells the caller's overrides what the architecture read.
+void MarkUsed(const Overrides& read, const Overrides& given) {
+  for (const std::string& key : read.Used()) {
+    given.Use(key);
+    if (key == "is_causal") given.Use(kAttention);
+    if (key == "hidden_act") given.Use("activation");
   }
 }
 
@@ -155,7 +167,8 @@ int64_t ResolveMaxLength(const TransformerConfig& config, const Tokenizer& token
   if (usable > 0 && (length == 0 || length > usable)) {
     if (length > usable) {
       context.spec->warnings.push_back("max_length " + std::to_string(length) + " exceeds the " +
-                                       std::to_string(usable) + " usable positions: capped (the reference fails on such texts)");
+                                       std::to_string(usable) +
+                                       " usable positions: capped (the reference fails on such texts)");
       settings->AddConflict("max_length", json::value(length), settings->Find("max_length")->source);
     }
     length = usable;
@@ -210,7 +223,7 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
   options.task = config.task;
   TV_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(reader, weights, options));
   TV_RETURN_IF_ERROR(CheckUnreadKeys(reader));
-  for (const std::string& key : config.config_overrides.Used()) context.options->overrides.Use(key);
+  MarkUsed(config.config_overrides, context.options->overrides);
   TV_RETURN_IF_ERROR(context.FinishWeights(module, weights));
   TV_ASSIGN_OR_RETURN(context.spec->architecture, file.root()["model_type"].String());
   const std::string folder =
@@ -228,8 +241,8 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
                         {"max_length", max_length},
                         {"lowercase", config.lowercase},
                         {"tokenizer", encoder.tokenizer().CanonicalForm()}};
-  const bool adapter = std::find(module.forward_kwargs.begin(), module.forward_kwargs.end(), "task") !=
-                       module.forward_kwargs.end();
+  const bool adapter =
+      std::find(module.forward_kwargs.begin(), module.forward_kwargs.end(), "task") != module.forward_kwargs.end();
   return LoadedModule(std::make_unique<Transformer>(std::move(config), std::move(encoder), std::move(model), max_length,
                                                     std::move(about), context.layers_wanted, adapter));
 }

@@ -24,7 +24,7 @@ struct TransformerConfig {
   Task task = Task::kFeatureExtraction;
   std::string output = "token_embeddings";
   bool lowercase = false;
-  std::optional<int64_t> max_seq_length;   // the file's, wins outright
+  std::optional<int64_t> max_seq_length;  // the file's, wins outright
   SettingSource max_seq_source;
   std::optional<int64_t> query_length;
   std::optional<int64_t> document_length;

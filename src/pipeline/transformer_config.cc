@@ -22,9 +22,8 @@ constexpr std::array<TaskRow, 4> kTasks = {{
 
 // model_args / model_kwargs that do not change float32 vectors: how PyTorch loads and runs.
 constexpr std::array<std::string_view, 12> kHarmlessModelArgs = {
-    "trust_remote_code", "torch_dtype",     "dtype",         "attn_implementation", "use_safetensors",
-    "device_map",        "low_cpu_mem_usage", "revision",    "code_revision",       "add_pooling_layer",
-    "use_flash_attn",    "cache_dir"};
+    "trust_remote_code", "torch_dtype", "dtype",         "attn_implementation", "use_safetensors", "device_map",
+    "low_cpu_mem_usage", "revision",    "code_revision", "add_pooling_layer",   "use_flash_attn",  "cache_dir"};
 constexpr std::array<std::string_view, 5> kHarmlessTokenizerArgs = {"trust_remote_code", "use_fast", "revision",
                                                                     "code_revision", "cache_dir"};
 constexpr std::array<std::string_view, 5> kHarmlessConfigArgs = {"trust_remote_code", "revision", "code_revision",
@@ -96,7 +95,8 @@ Status ReadLengths(ConfigReader& reader, TransformerConfig* config) {
     const JsonRef ref = reader.Raw({key});
     if (!ref.present() || ref.is_null()) return Status::Ok();
     TV_ASSIGN_OR_RETURN(const int64_t value, ref.Int());
-    if (value < 1) return ModelError(ref.Where() + ": expected a positive number of tokens, got " + std::to_string(value));
+    if (value < 1)
+      return ModelError(ref.Where() + ": expected a positive number of tokens, got " + std::to_string(value));
     *out = value;
     return Status::Ok();
   };

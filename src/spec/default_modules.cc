@@ -31,9 +31,7 @@ bool IsCausalLm(const JsonRef& config) {
   return !is_causal.is_bool() || is_causal.Bool().value();
 }
 
-ModuleSpec Transformer(std::string_view task) {
-  return SyntheticModule("Transformer", {{"transformer_task", task}});
-}
+ModuleSpec Transformer(std::string_view task) { return SyntheticModule("Transformer", {{"transformer_task", task}}); }
 
 void Dense(const ModelDirectory& directory, const JsonRef& config, ModelSpec* spec) {
   if (HasChatTemplate(directory)) {

@@ -38,15 +38,17 @@ struct ModuleSpec {
   std::string type;  // class name: "Pooling"
   std::string path;  // folder relative to the model directory, "" for the root
   std::string name;
-  std::string config_file;                       // relative path of the config that was read, "" when there is none
-  std::shared_ptr<const json::value> config;     // {} when there is none
-  std::vector<std::string> forward_kwargs;       // modules.json "kwargs"
+  std::string config_file;                    // relative path of the config that was read, "" when there is none
+  std::shared_ptr<const json::value> config;  // {} when there is none
+  std::vector<std::string> forward_kwargs;    // modules.json "kwargs"
   std::map<std::string, std::vector<ModuleSpec>> routes;  // Router: its own modules by route
   std::vector<std::string> route_order;                   // Router: routes in file order
 
   JsonRef Config() const { return {config.get(), config_file.empty() ? type : config_file}; }
   // "1_Pooling/config.json" -> path of a file beside the config.
-  std::string FilePath(std::string_view file) const { return path.empty() ? std::string(file) : path + "/" + std::string(file); }
+  std::string FilePath(std::string_view file) const {
+    return path.empty() ? std::string(file) : path + "/" + std::string(file);
+  }
 };
 
 struct ModelSpec {

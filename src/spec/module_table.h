@@ -12,11 +12,11 @@
 namespace truevec {
 
 struct ModuleType {
-  std::string_view name;            // class name as Pipeline knows it
-  std::string_view alias;           // an older class name for the same thing, or ""
+  std::string_view name;   // class name as Pipeline knows it
+  std::string_view alias;  // an older class name for the same thing, or ""
   // Candidate config files in the reference's order, separated by spaces; the first that exists and is not {} counts.
   std::string_view config_files;
-  std::string_view refusal;         // not empty: known and never supported, and why
+  std::string_view refusal;  // not empty: known and never supported, and why
 };
 
 std::span<const ModuleType> ModuleTypes();

@@ -1,6 +1,7 @@
 // `--override` of the pipeline's own settings, and the record of what was resolved. The overrides rewrite the module
 // list, so that loading, inspect and the fingerprint follow one description.
 #include <algorithm>
+#include <boost/json/value_from.hpp>
 
 #include "spec/resolve.h"
 
@@ -48,7 +49,8 @@ void OverridePooling(const SpecOptions& options, ModelSpec* spec) {
       }
     }
     spec->settings.Record(std::string(key), *value, OverrideSource(key, *value));
-    spec->settings.AddConflict(key, old, SettingSource::File(config.file(), old_key.empty() ? std::string(config_key) : old_key));
+    spec->settings.AddConflict(key, old,
+                               SettingSource::File(config.file(), old_key.empty() ? std::string(config_key) : old_key));
     SetConfigValue(pooling, config_key, *value);
   }
 }

@@ -132,8 +132,8 @@ Result<ModelSpec> ResolveModelSpec(const std::string& path, const SpecOptions& o
   ModelSpec spec;
   spec.directory = directory.root();
   if (const Status links = directory.CheckLinks(); !links.ok()) spec.Refuse("symbolic link", "", links.message());
-  if (!options.as.empty() && std::none_of(kModelTypes.begin(), kModelTypes.end(),
-                                          [&](const ModelType& t) { return t.as == options.as; })) {
+  if (!options.as.empty() &&
+      std::none_of(kModelTypes.begin(), kModelTypes.end(), [&](const ModelType& t) { return t.as == options.as; })) {
     return UsageError("--as " + options.as + ": expected dense, sparse, cross-encoder or multi-vector");
   }
   spec.has_modules_json = directory.Has("modules.json");

@@ -82,8 +82,9 @@ void ReadSimilarity(const JsonRef& config, ModelSpec* spec) {
     };
     if (tokens ? !known(kTokenSimilarities) : !known(kDenseSimilarities)) {
       spec->Refuse("similarity_fn_name", value.Where(),
-                   std::string("expected ") + (tokens ? "maxsim or meanmaxsim" : "cosine, dot, euclidean or manhattan") +
-                       ", got " + WriteJson(value.value()));
+                   std::string("expected ") +
+                       (tokens ? "maxsim or meanmaxsim" : "cosine, dot, euclidean or manhattan") + ", got " +
+                       WriteJson(value.value()));
       return;
     }
     spec->similarity = name.value();
@@ -117,9 +118,10 @@ void ReadSentenceTransformersConfig(const JsonRef& config, ModelSpec* spec) {
   ReadTruncateDim(config, spec);
   if (const JsonRef value = config["activation_fn"]; value.is_string()) spec->activation_fn = value.String().value();
   static constexpr std::array<std::string_view, 14> kRead = {
-      "prompts",         "default_prompt_name", "similarity_fn_name", "truncate_dim",     "activation_fn",
-      "query_prefix",    "document_prefix",     "query_length",       "document_length",  "do_query_expansion",
-      "skiplist_words",  "attend_to_expansion_tokens", "query_expansion", "attend_to_mask_tokens"};
+      "prompts",         "default_prompt_name",  "similarity_fn_name", "truncate_dim",
+      "activation_fn",   "query_prefix",         "document_prefix",    "query_length",
+      "document_length", "do_query_expansion",   "skiplist_words",     "attend_to_expansion_tokens",
+      "query_expansion", "attend_to_mask_tokens"};
   for (const std::string& key : config.Keys()) {
     if (std::find(kRead.begin(), kRead.end(), key) == kRead.end() && !IsHarmless(key)) {
       spec->Refuse("key \"" + key + "\"", config[key].Where(), "unknown key that could change vectors");
