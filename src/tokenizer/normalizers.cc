@@ -25,36 +25,45 @@ bool AllAscii(const Text& text) {
   return std::all_of(text.begin(), text.end(), [](const Char& c) { return c.cp < 128; });
 }
 
-// Stable sort of marks by combining class between starters. Positions stay; only code points move, as in `tokenizers`,
-// where a reordered character takes the place in the alignment of the one it replaces.
-void Reorder(Text* text) {
-  for (size_t i = 0; i < text->size();) {
-    if (CombiningClass((*text)[i].cp) == 0) {
-      ++i;
-      continue;
-    }
-    size_t end = i;
-    while (end < text->size() && CombiningClass((*text)[end].cp) != 0) ++end;
-    std::vector<uint32_t> marks;
-    for (size_t j = i; j < end; ++j) marks.push_back((*text)[j].cp);
-    std::stable_sort(marks.begin(), marks.end(),
-                     [](uint32_t a, uint32_t b) { return CombiningClass(a) < CombiningClass(b); });
-    for (size_t j = i; j < end; ++j) (*text)[j].cp = marks[j - i];
-    i = end;
+struct Decomposed {
+  uint32_t cp;
+  bool inserted;  // not the first of its character's decomposition
+};
+
+// Stable sort of marks by combining class between starters.
+void Reorder(std::vector<Decomposed>* chars) {
+  const auto starter = [](const Decomposed& c) { return CombiningClass(c.cp) == 0; };
+  for (auto begin = chars->begin(); begin != chars->end();) {
+    begin = std::find_if_not(begin, chars->end(), starter);
+    const auto end = std::find_if(begin, chars->end(), starter);
+    std::stable_sort(begin, end, [](const Decomposed& a, const Decomposed& b) {
+      return CombiningClass(a.cp) < CombiningClass(b.cp);
+    });
+    begin = end;
   }
 }
 
+// Ranges as `tokenizers` gives them (NormalizedString::transform): in the order after sorting, each first character
+// takes the next source range and each inserted one the range before it, even if sorting has moved them apart.
 void Decompose(bool compatibility, Text* text) {
   if (AllAscii(*text)) return;
-  Text out;
-  out.reserve(text->size() + 8);
+  std::vector<Decomposed> chars;
+  chars.reserve(text->size() + 8);
   std::vector<uint32_t> parts;
   for (const Char& c : *text) {
     parts.clear();
     AppendDecomposition(c.cp, compatibility, &parts);
-    for (const uint32_t part : parts) out.push_back({part, c.begin, c.end});
+    for (size_t i = 0; i < parts.size(); ++i) chars.push_back({parts[i], i > 0});
   }
-  Reorder(&out);
+  Reorder(&chars);
+  Text out;
+  out.reserve(chars.size());
+  size_t next = 0;
+  for (const Decomposed& c : chars) {
+    if (!c.inserted) ++next;
+    const Char& source = (*text)[next > 0 ? next - 1 : 0];
+    out.push_back({c.cp, source.begin, source.end});
+  }
   *text = std::move(out);
 }
 

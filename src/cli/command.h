@@ -1,0 +1,50 @@
+// The table of commands. One file per command (cmd_*.cc) defines a Command; main.cc lists and runs them.
+#ifndef TRUEVEC_CLI_COMMAND_H_
+#define TRUEVEC_CLI_COMMAND_H_
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "truevec/truevec.h"
+
+namespace truevec::cli {
+
+// Options that every command takes (CONTRACT section 3).
+struct CommonOptions {
+  bool json = false;
+  bool quiet = false;
+  bool verbose = false;
+  int threads = 0;
+  std::string dtype = "float32";
+  std::vector<std::string> overrides;
+  std::string isa;
+};
+
+class Command {
+ public:
+  virtual ~Command() = default;
+  virtual std::string Name() const = 0;
+  virtual std::string Description() const = 0;
+  virtual void Configure(CLI::App* app) = 0;
+  virtual Status Run(const CommonOptions& common) = 0;
+};
+
+std::unique_ptr<Command> MakeEmbedCommand();
+std::unique_ptr<Command> MakeTokenizeCommand();
+std::unique_ptr<Command> MakeVersionCommand();
+
+// The API's Error as a Status.
+Status FromError(const Error& error);
+// Loads MODEL with the common options.
+Status LoadEmbedder(const std::string& model, const CommonOptions& common, const std::string& as,
+                    std::shared_ptr<const Embedder>* embedder);
+// True once SIGINT or SIGTERM came; long loops ask and stop with Interrupted().
+bool InterruptRequested();
+Status Interrupted();
+
+}  // namespace truevec::cli
+
+#endif  // TRUEVEC_CLI_COMMAND_H_

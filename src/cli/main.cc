@@ -1,0 +1,119 @@
+// truevec's command line: options from flags, TRUEVEC_* variables and --config, results on stdout, messages on
+// stderr, exit codes of CONTRACT section 4.
+#include <cctype>
+#include <csignal>
+#include <cstdio>
+
+#include "cli/command.h"
+
+namespace truevec::cli {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+void OnSignal(int) { interrupted = 1; }
+
+std::vector<std::unique_ptr<Command>> AllCommands() {
+  std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(MakeEmbedCommand());
+  commands.push_back(MakeTokenizeCommand());
+  commands.push_back(MakeVersionCommand());
+  return commands;
+}
+
+void AddCommonOptions(CLI::App* app, CommonOptions* common) {
+  app->add_flag("--json", common->json, "Machine output on stdout, nothing else there");
+  app->add_flag("-q,--quiet", common->quiet, "No progress and no warnings");
+  app->add_flag("-v,--verbose", common->verbose, "More messages on stderr");
+  app->add_option("--threads", common->threads, "Compute threads; 0: all CPUs of this process")
+      ->check(CLI::Range(0, 1024));
+  app->add_option("--dtype", common->dtype, "Precision of the matrix products: float32");
+  app->add_option("--override", common->overrides, "KEY=VALUE in place of what the model's files say (repeatable)")
+      ->allow_extra_args(false);
+  app->add_option("--isa", common->isa, "Force an instruction set: avx512, avx2, scalar");
+}
+
+// --max-length -> TRUEVEC_MAX_LENGTH
+void NameVariables(CLI::App* app) {
+  for (CLI::Option* option : app->get_options()) {
+    const std::vector<std::string> names = option->get_lnames();
+    if (names.empty() || names[0] == "help" || names[0] == "config") continue;
+    std::string variable = "TRUEVEC_";
+    for (const char c : names[0])
+      variable += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    option->envname(variable);
+  }
+}
+
+int Report(const Status& status) {
+  if (!status.message().empty()) std::fprintf(stderr, "truevec: %s\n", status.message().c_str());
+  return ExitCode(status.code());
+}
+
+Status RunSelected(const CLI::App& app, const std::vector<std::unique_ptr<Command>>& commands,
+                   const CommonOptions& common) {
+  if (!common.isa.empty()) TV_RETURN_IF_ERROR(FromError(UseIsa(common.isa)));
+  for (const auto& command : commands) {
+    if (app.got_subcommand(command->Name())) return command->Run(common);
+  }
+  return UsageError("no command given; see truevec --help");
+}
+
+int Main(int argc, char** argv) {
+  struct sigaction action{};
+  action.sa_handler = OnSignal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  CLI::App app{"Text embeddings that are provably the reference's."};
+  app.name("truevec");
+  app.require_subcommand(0, 1);
+  app.set_config("--config", "", "Options from a TOML file; the command line wins");
+  CommonOptions common;
+  const std::vector<std::unique_ptr<Command>> commands = AllCommands();
+  for (const auto& command : commands) {
+    CLI::App* sub = app.add_subcommand(command->Name(), command->Description());
+    sub->fallthrough();
+    command->Configure(sub);
+    AddCommonOptions(sub, &common);
+    NameVariables(sub);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {  // the library's way to report usage
+    if (e.get_exit_code() == 0) return app.exit(e);
+    return Report(UsageError(std::string(e.what()) + "; see truevec --help"));
+  }
+  const Status status = RunSelected(app, commands, common);
+  if (std::fflush(stdout) != 0 && status.ok()) return Report(ResourceError("stdout: cannot write"));
+  return Report(status);
+}
+
+}  // namespace
+
+Status FromError(const Error& error) {
+  if (error.ok()) return Status::Ok();
+  for (const Code code :
+       {Code::kUsage, Code::kModelRefused, Code::kBadInput, Code::kEndpoint, Code::kResource, Code::kInterrupted}) {
+    if (ExitCode(code) == error.code) return {code, error.message};
+  }
+  return InternalError(error.message);
+}
+
+Status LoadEmbedder(const std::string& model, const CommonOptions& common, const std::string& as,
+                    std::shared_ptr<const Embedder>* embedder) {
+  LoadParams params;
+  params.threads = common.threads;
+  params.dtype = common.dtype;
+  params.overrides = common.overrides;
+  params.as = as;
+  return FromError(Embedder::Load(model, params, embedder));
+}
+
+bool InterruptRequested() { return interrupted != 0; }
+Status Interrupted() { return {Code::kInterrupted, "interrupted"}; }
+
+}  // namespace truevec::cli
+
+int main(int argc, char** argv) { return truevec::cli::Main(argc, argv); }
