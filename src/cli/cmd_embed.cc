@@ -61,6 +61,7 @@ class EmbedCommand : public Command {
   TextReader::Options columns_;
   EmbedParams params_;
   std::optional<std::string> pooling_;
+  int normalize_ = 0;  // > 0: --normalize, < 0: --no-normalize
   std::shared_ptr<const Embedder> embedder_;
   EmbedStats stats_;
   int64_t done_ = 0;
@@ -77,7 +78,7 @@ void EmbedCommand::Configure(CLI::App* app) {
   app->add_option("--prompt-name", params_.prompt_name, "One of the model's own prompts");
   app->add_option("--task", params_.task, "query or document: the model's prompt for it")
       ->check(CLI::IsMember({"query", "document"}));
-  app->add_flag("--normalize,!--no-normalize", params_.normalize, "L2-normalise, or leave the model's Normalize out");
+  app->add_flag("--normalize,!--no-normalize", normalize_, "L2-normalise, or leave the model's Normalize out");
   app->add_option("--truncate-dim", params_.truncate_dim, "Keep the first N values")->check(CLI::PositiveNumber);
   app->add_option("--pooling", pooling_, "Pooling mode in place of the model's");
   app->add_option("--max-length", params_.max_length, "Tokens a text, specials included")->check(CLI::PositiveNumber);
@@ -125,6 +126,7 @@ Status EmbedCommand::EmbedWindow(const std::vector<TextRecord>& window, const st
 
 Status EmbedCommand::Run(const CommonOptions& common) {
   TV_RETURN_IF_ERROR(CheckUsage());
+  if (normalize_ != 0) params_.normalize = normalize_ > 0;
   params_.error_when_long = on_long_ == "error";
   CommonOptions options = common;
   if (pooling_) options.overrides.push_back("pooling=" + *pooling_);
