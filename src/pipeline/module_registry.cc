@@ -18,9 +18,24 @@ struct ModuleRow {
 
 constexpr std::array kModules = {
     ModuleRow{"Transformer", LoadTransformer},
+    ModuleRow{"MLMTransformer", LoadTransformer},
     ModuleRow{"Pooling", LoadPooling},
-    ModuleRow{"Normalize", LoadNormalize},
     ModuleRow{"Dense", LoadDense},
+    ModuleRow{"Normalize", LoadNormalize},
+    ModuleRow{"LayerNorm", LoadLayerNorm},
+    ModuleRow{"Dropout", LoadDropout},
+    ModuleRow{"WeightedLayerPooling", LoadWeightedLayerPooling},
+    ModuleRow{"WordWeights", LoadWordWeights},
+    ModuleRow{"BoW", LoadBoW},
+    ModuleRow{"WordEmbeddings", LoadWordEmbeddings},
+    ModuleRow{"CNN", LoadCnn},
+    ModuleRow{"LSTM", LoadLstm},
+    ModuleRow{"StaticEmbedding", LoadStaticEmbedding},
+    ModuleRow{"Router", LoadRouter},
+    ModuleRow{"SpladePooling", LoadSpladePooling},
+    ModuleRow{"SparseStaticEmbedding", LoadSparseStaticEmbedding},
+    ModuleRow{"SparseAutoEncoder", LoadSparseAutoEncoder},
+    ModuleRow{"LogitScore", LoadLogitScore},
 };
 
 // Keys that libraries leave in module configs and that change no vector there.

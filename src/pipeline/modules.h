@@ -12,6 +12,20 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
 LoadedModule LoadPooling(const ModuleSpec& module, const LoadContext& context);
 LoadedModule LoadNormalize(const ModuleSpec& module, const LoadContext& context);
 LoadedModule LoadDense(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadLayerNorm(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadDropout(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadWeightedLayerPooling(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadWordWeights(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadBoW(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadWordEmbeddings(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadCnn(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadLstm(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadStaticEmbedding(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadRouter(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadSpladePooling(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadSparseStaticEmbedding(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadSparseAutoEncoder(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadLogitScore(const ModuleSpec& module, const LoadContext& context);
 
 }  // namespace truevec
 

@@ -53,8 +53,8 @@ class LoadedPipeline : public Pipeline {
   Result<EncodedText> EncodeInput(std::string_view text, std::optional<std::string_view> pair,
                                   const EncodeTextOptions& options) const;
   // Runs the modules over each group of texts with the same task; `indices` are the group's places in `texts`.
-  Status RunGroups(std::span<const EncodedText* const> texts, bool skip_normalize, const ExecContext& ctx,
-                   Visit visit) const;
+  Status RunGroups(std::span<const EncodedText* const> texts, bool skip_normalize, int64_t max_active,
+                   const ExecContext& ctx, Visit visit) const;
   Status RunModules(const ExecContext& ctx, Features* features) const;
   Status LoadModules(const ModelDirectory& directory, const SpecOptions& options, LoadReport* report);
   void CheckOutput(const FeatureWidths& widths);
@@ -238,8 +238,8 @@ Status LoadedPipeline::RunModules(const ExecContext& ctx, Features* features) co
   return Status::Ok();
 }
 
-Status LoadedPipeline::RunGroups(std::span<const EncodedText* const> texts, bool skip_normalize, const ExecContext& ctx,
-                                 Visit visit) const {
+Status LoadedPipeline::RunGroups(std::span<const EncodedText* const> texts, bool skip_normalize, int64_t max_active,
+                                 const ExecContext& ctx, Visit visit) const {
   std::map<std::string_view, std::vector<int64_t>> groups;
   for (size_t i = 0; i < texts.size(); ++i) groups[texts[i]->task].push_back(static_cast<int64_t>(i));
   for (const auto& [task, indices] : groups) {
@@ -247,6 +247,7 @@ Status LoadedPipeline::RunGroups(std::span<const EncodedText* const> texts, bool
     std::vector<const EncodedText*> group;
     Features features;
     features.skip_sentence_normalize = skip_normalize;
+    features.max_active = max_active;
     features.offsets.push_back(0);
     bool typed = false;
     for (const int64_t index : indices) {
@@ -286,7 +287,7 @@ Status LoadedPipeline::Embed(std::span<const EncodedText* const> texts, const Em
   }
   TV_CHECK(out.rows == static_cast<int64_t>(texts.size()) && out.cols == OutputWidth(options));
   const bool skip = options.normalize.has_value() && !*options.normalize;
-  TV_RETURN_IF_ERROR(RunGroups(texts, skip, ctx, [&](const Features& f, std::span<const int64_t> indices) {
+  TV_RETURN_IF_ERROR(RunGroups(texts, skip, 0, ctx, [&](const Features& f, std::span<const int64_t> indices) {
     const Matrix vectors = f.at("sentence_embedding").matrix;
     for (size_t i = 0; i < indices.size(); ++i) {
       const float* row = vectors.row(static_cast<int64_t>(i));
@@ -329,7 +330,7 @@ Result<TokenVectors> LoadedPipeline::EmbedTokens(std::span<const EncodedText* co
                                                  const ExecContext& ctx) const {
   std::vector<std::vector<float>> rows(texts.size());
   int64_t width = 1;
-  TV_RETURN_IF_ERROR(RunGroups(texts, false, ctx, [&](const Features& f, std::span<const int64_t> indices) {
+  TV_RETURN_IF_ERROR(RunGroups(texts, false, 0, ctx, [&](const Features& f, std::span<const int64_t> indices) {
     if (!f.values.contains("token_embeddings")) return UsageError("the model has no token vectors");
     width = f.at("token_embeddings").matrix.cols;
     Collect(f, "token_embeddings", indices, &rows);
@@ -370,7 +371,7 @@ Result<SparseVectors> LoadedPipeline::EmbedSparse(std::span<const EncodedText* c
                                                   const ExecContext& ctx) const {
   if (spec_.as != "sparse") return UsageError("the model is " + spec_.as + ", not sparse");
   std::vector<SparseVectors> rows(texts.size());
-  TV_RETURN_IF_ERROR(RunGroups(texts, false, ctx, [&](const Features& f, std::span<const int64_t> indices) {
+  TV_RETURN_IF_ERROR(RunGroups(texts, false, max_active, ctx, [&](const Features& f, std::span<const int64_t> indices) {
     const Matrix m = f.at("sentence_embedding").matrix;
     for (size_t i = 0; i < indices.size(); ++i) {
       AppendSparseRow(m.row(static_cast<int64_t>(i)), m.cols, max_active, &rows[static_cast<size_t>(indices[i])]);
@@ -392,7 +393,7 @@ Status LoadedPipeline::Score(std::span<const EncodedText* const> pairs, const Sc
                              const ExecContext& ctx, Matrix out) const {
   if (labels_ == 0) return UsageError("the model is " + spec_.as + ", not a cross-encoder");
   TV_CHECK(out.rows == static_cast<int64_t>(pairs.size()) && out.cols == labels_);
-  TV_RETURN_IF_ERROR(RunGroups(pairs, false, ctx, [&](const Features& f, std::span<const int64_t> indices) {
+  TV_RETURN_IF_ERROR(RunGroups(pairs, false, 0, ctx, [&](const Features& f, std::span<const int64_t> indices) {
     const Matrix scores = f.at("scores").matrix;
     for (size_t i = 0; i < indices.size(); ++i) {
       const float* row = scores.row(static_cast<int64_t>(i));

@@ -89,6 +89,27 @@ class Transformer : public InputModule {
     return wanted;
   }
 
+  // logits_to_keep=1: the vocabulary's logits at each text's last token only.
+  Status LastLogits(const PackedBatch& batch, const Matrix& hidden, const ExecContext& ctx, Features* features) const {
+    const Matrix last = ctx.arena->NewMatrix(features->count(), hidden.cols);
+    std::vector<int32_t> ids;
+    std::vector<int32_t> offsets = {0};
+    for (int64_t text = 0; text < features->count(); ++text) {
+      const int32_t end = batch.offsets[static_cast<size_t>(text) + 1];
+      if (end == batch.offsets[static_cast<size_t>(text)]) return InputError("a text without tokens has no score");
+      std::copy(hidden.row(end - 1), hidden.row(end - 1) + hidden.cols, last.row(text));
+      ids.push_back(batch.ids[static_cast<size_t>(end) - 1]);
+      offsets.push_back(static_cast<int32_t>(ids.size()));
+    }
+    PackedBatch lasts;
+    lasts.ids = ids;
+    lasts.offsets = offsets;
+    const Matrix out = ctx.arena->NewMatrix(features->count(), model_.head->outputs());
+    TV_RETURN_IF_ERROR(model_.head->Forward(lasts, last, ctx, out));
+    features->Set(config_.output, out, false);
+    return Status::Ok();
+  }
+
   TransformerConfig config_;
   TextEncoder encoder_;
   LoadedModel model_;
@@ -199,6 +220,18 @@ Status CheckVocabulary(const Tokenizer& tokenizer, const Model& model, const Loa
   return Status::Ok();
 }
 
+// How many layer outputs a WeightedLayerPooling further on gets: all, when the config asks for hidden states.
+int64_t KeptLayers(const JsonRef& config, const Overrides& overrides, const LoadContext& context) {
+  if (context.layers_wanted == 0) return 0;
+  const json::value* over = overrides.Use("output_hidden_states");
+  const JsonRef ref = over != nullptr ? JsonRef(over, "--override") : config["output_hidden_states"];
+  if (!ref.is_bool() || !ref.Bool().value()) return 0;
+  for (const std::string_view key : {"num_hidden_layers", "n_layers", "n_layer", "num_layers"}) {
+    if (const JsonRef count = config[key]; count.is_number()) return count.Int().value() + 1;
+  }
+  return 0;
+}
+
 void WarnAboutLastToken(const Tokenizer& tokenizer, const LoadContext& context) {
   const Setting* pooling = context.spec->settings.Find("pooling");
   if (pooling == nullptr || !pooling->value.is_string() || pooling->value.get_string() != "lasttoken") return;
@@ -235,7 +268,10 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
   const int64_t max_length =
       ResolveMaxLength(config, encoder.tokenizer(), file.root(), *model.model, context, config_file);
   const int64_t width = model.head == nullptr ? model.model->hidden_size() : model.head->outputs();
-  (*context.widths)[config.output] = {width, model.head == nullptr || model.head->per_token()};
+  const bool causal = config.task == Task::kCausalLm;
+  (*context.widths)[config.output] = {width, model.head == nullptr || (model.head->per_token() && !causal)};
+  const int64_t layers = KeptLayers(file.root(), config.config_overrides, context);
+  if (layers > 0) (*context.widths)["all_layer_embeddings"] = {layers, true};
   json::object about = {{"type", "Transformer"},
                         {"architecture", context.spec->architecture},
                         {"max_length", max_length},
@@ -244,7 +280,7 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
   const bool adapter =
       std::find(module.forward_kwargs.begin(), module.forward_kwargs.end(), "task") != module.forward_kwargs.end();
   return LoadedModule(std::make_unique<Transformer>(std::move(config), std::move(encoder), std::move(model), max_length,
-                                                    std::move(about), context.layers_wanted, adapter));
+                                                    std::move(about), layers, adapter));
 }
 
 }  // namespace truevec

@@ -47,6 +47,7 @@ class TextEncoder {
                                   const LoadContext& context);
   Result<EncodedText> Encode(const InputText& input, int64_t max_length) const;
   const Tokenizer& tokenizer() const { return *tokenizer_; }
+  void NoSpecialTokens() { special_tokens_.emplace(); }
 
  private:
   Result<Encoding> Run(std::string_view text, std::optional<std::string_view> pair, int64_t max_length) const;

@@ -57,9 +57,14 @@ void Sparse(const JsonRef& config, ModelSpec* spec) {
   spec->modules.push_back(SyntheticModule("SpladePooling", {{"pooling_strategy", "max"}}));
 }
 
-void CrossEncoder(const JsonRef& config, ModelSpec* spec) {
+void CrossEncoder(const ModelDirectory& directory, const JsonRef& config, ModelSpec* spec) {
   if (EndsWith(config["architectures"].At(0), "ForCausalLM")) {
-    spec->modules.push_back(SyntheticModule("Transformer", {{"transformer_task", "text-generation"}, {"chat", true}}));
+    if (HasChatTemplate(directory)) {
+      spec->Refuse("chat template", "tokenizer_config.json: chat_template",
+                   "the reference renders every pair as a chat message; chat templates are not supported");
+      return;
+    }
+    spec->modules.push_back(Transformer("text-generation"));
     spec->modules.push_back(SyntheticModule("LogitScore", {{"true_token", "yes"}, {"false_token", "no"}}));
     return;
   }
@@ -79,7 +84,7 @@ void DefaultModules(const ModelDirectory& directory, const JsonRef& config, Mode
   } else if (spec->as == "sparse") {
     Sparse(config, spec);
   } else if (spec->as == "cross-encoder") {
-    CrossEncoder(config, spec);
+    CrossEncoder(directory, config, spec);
   } else {
     spec->Refuse("multi-vector model", spec->directory,
                  "a directory without modules.json cannot be loaded as multi-vector: its projection is missing");
