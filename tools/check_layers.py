@@ -13,7 +13,7 @@ ALLOWED = {
     "weights": {"base", "tensor"},
     "models": {"base", "tensor", "weights"},
     "spec": {"base", "weights", "tokenizer", "models", "tensor"},
-    "pipeline": {"base", "tensor", "weights", "tokenizer", "models", "spec", "kernels"},
+    "pipeline": {"base", "unicode", "tensor", "weights", "tokenizer", "models", "spec", "kernels"},
     "engine": {"base", "pipeline", "spec", "tokenizer", "tensor", "kernels"},
     "net": {"base"},
     "verify": {"base", "unicode", "tensor", "tokenizer", "spec", "pipeline", "engine", "net"},

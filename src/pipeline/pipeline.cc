@@ -370,6 +370,7 @@ void AppendSparseRow(const float* row, int64_t width, int64_t max_active, Sparse
 Result<SparseVectors> LoadedPipeline::EmbedSparse(std::span<const EncodedText* const> texts, int64_t max_active,
                                                   const ExecContext& ctx) const {
   if (spec_.as != "sparse") return UsageError("the model is " + spec_.as + ", not sparse");
+  if (max_active <= 0) max_active = spec_.max_active_dims.value_or(0);
   std::vector<SparseVectors> rows(texts.size());
   TV_RETURN_IF_ERROR(RunGroups(texts, false, max_active, ctx, [&](const Features& f, std::span<const int64_t> indices) {
     const Matrix m = f.at("sentence_embedding").matrix;

@@ -80,10 +80,13 @@ LoadedModule LoadSparseAutoEncoder(const ModuleSpec& module, const LoadContext& 
   }
   TV_ASSIGN_OR_RETURN(const WeightScope weights, context.Weights(module));
   TV_ASSIGN_OR_RETURN(std::vector<float> pre_bias, weights.GetFloats("pre_bias", {in}));
-  TV_ASSIGN_OR_RETURN(const TensorView encoder, weights.Get("encoder.weight", {hidden, in}));
+  // The decoder is tied to the encoder, so a file holds the matrix under either name, or both.
+  static constexpr std::string_view kTied = "decoder.linear.weight";
+  const bool own = weights.Has("encoder.weight") || !weights.Has(kTied);
+  TV_ASSIGN_OR_RETURN(const TensorView encoder, weights.Get(own ? "encoder.weight" : kTied, {hidden, in}));
+  if (own) weights.Ignore(kTied);
   TV_ASSIGN_OR_RETURN(const TensorView bias, weights.Get("latent_bias", {hidden}));
   weights.Ignore("stats_last_nonzero");  // training statistics
-  weights.Ignore("decoder.weight");      // the tied transpose, only for training
   TV_RETURN_IF_ERROR(context.FinishWeights(module, weights));
   (*context.widths)["sentence_embedding"] = {hidden, false};
   return LoadedModule(std::make_unique<SparseAutoEncoder>(Linear::Pack({&encoder, 1}, {&bias, 1}, ComputeType::kFloat32),

@@ -62,6 +62,7 @@ struct ModelSpec {
   std::string default_prompt_name;  // empty: none
   std::string similarity;           // cosine, dot, euclidean, manhattan, maxsim, meanmaxsim
   std::optional<int64_t> truncate_dim;
+  std::optional<int64_t> max_active_dims;  // sparse models
   // Cross-encoders: dotted torch path from the configs; empty: the default rule by number of labels.
   std::string activation_fn;
   Settings settings;

@@ -93,16 +93,16 @@ void ReadSimilarity(const JsonRef& config, ModelSpec* spec) {
   spec->settings.Record("similarity", json::value(spec->similarity), source);
 }
 
-void ReadTruncateDim(const JsonRef& config, ModelSpec* spec) {
-  const JsonRef value = config["truncate_dim"];
+void ReadCount(const JsonRef& config, std::string_view key, std::optional<int64_t>* out, ModelSpec* spec) {
+  const JsonRef value = config[key];
   if (!value.present() || value.is_null()) return;
-  const Result<int64_t> dim = value.Int();
-  if (!dim.ok() || dim.value() < 1) {
-    spec->Refuse("truncate_dim", value.Where(), "expected a positive integer, got " + WriteJson(value.value()));
+  const Result<int64_t> count = value.Int();
+  if (!count.ok() || count.value() < 1) {
+    spec->Refuse(std::string(key), value.Where(), "expected a positive integer, got " + WriteJson(value.value()));
     return;
   }
-  spec->truncate_dim = dim.value();
-  spec->settings.Record("truncate_dim", json::value(dim.value()), SettingSource::File(value.file(), value.key()));
+  *out = count.value();
+  spec->settings.Record(std::string(key), json::value(count.value()), SettingSource::File(value.file(), value.key()));
 }
 
 }  // namespace
@@ -115,10 +115,11 @@ void ReadSentenceTransformersConfig(const JsonRef& config, ModelSpec* spec) {
   ReadPrompts(config, spec);
   ReadDefaultPrompt(config, spec);
   ReadSimilarity(config, spec);
-  ReadTruncateDim(config, spec);
+  ReadCount(config, "truncate_dim", &spec->truncate_dim, spec);
+  ReadCount(config, "max_active_dims", &spec->max_active_dims, spec);
   if (const JsonRef value = config["activation_fn"]; value.is_string()) spec->activation_fn = value.String().value();
-  static constexpr std::array<std::string_view, 14> kRead = {
-      "prompts",         "default_prompt_name",  "similarity_fn_name", "truncate_dim",
+  static constexpr std::array<std::string_view, 15> kRead = {
+      "max_active_dims", "prompts",         "default_prompt_name",  "similarity_fn_name", "truncate_dim",
       "activation_fn",   "query_prefix",         "document_prefix",    "query_length",
       "document_length", "do_query_expansion",   "skiplist_words",     "attend_to_expansion_tokens",
       "query_expansion", "attend_to_mask_tokens"};
