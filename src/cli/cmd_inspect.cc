@@ -16,11 +16,9 @@ class InspectCommand : public Command {
     app->add_option("--as", as_, "Which Sentence Transformers class loads a directory that does not say");
   }
   Status Run(const CommonOptions& common) override {
-    SpecOptions options;
-    TV_ASSIGN_OR_RETURN(options, SpecOptionsFrom(common, as_));
+    TV_ASSIGN_OR_RETURN(const SpecOptions options, SpecOptionsFrom(common, as_));
     TV_ASSIGN_OR_RETURN(const LoadReport report, InspectModel(model_, options));
-    const std::string text =
-        common.json ? WriteJsonPretty(InspectToJson(report)) + "\n" : InspectToText(report);
+    const std::string text = common.json ? WriteJsonPretty(InspectToJson(report)) + "\n" : InspectToText(report);
     std::fwrite(text.data(), 1, text.size(), stdout);
     return Supported(report) ? Status::Ok() : report.spec.RefusalStatus();
   }

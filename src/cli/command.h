@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "spec/model_spec.h"
 #include "truevec/truevec.h"
 
 namespace truevec::cli {
@@ -33,6 +34,7 @@ class Command {
 };
 
 std::unique_ptr<Command> MakeEmbedCommand();
+std::unique_ptr<Command> MakeInspectCommand();
 std::unique_ptr<Command> MakeTokenizeCommand();
 std::unique_ptr<Command> MakeVersionCommand();
 
@@ -41,6 +43,8 @@ Status FromError(const Error& error);
 // Loads MODEL with the common options.
 Status LoadEmbedder(const std::string& model, const CommonOptions& common, const std::string& as,
                     std::shared_ptr<const Embedder>* embedder);
+// The common options for commands that work on a Pipeline.
+Result<SpecOptions> SpecOptionsFrom(const CommonOptions& common, const std::string& as);
 // True once SIGINT or SIGTERM came; long loops ask and stop with Interrupted().
 bool InterruptRequested();
 Status Interrupted();

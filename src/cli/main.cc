@@ -16,6 +16,7 @@ void OnSignal(int) { interrupted = 1; }
 std::vector<std::unique_ptr<Command>> AllCommands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(MakeEmbedCommand());
+  commands.push_back(MakeInspectCommand());
   commands.push_back(MakeTokenizeCommand());
   commands.push_back(MakeVersionCommand());
   return commands;
@@ -109,6 +110,16 @@ Status LoadEmbedder(const std::string& model, const CommonOptions& common, const
   params.overrides = common.overrides;
   params.as = as;
   return FromError(Embedder::Load(model, params, embedder));
+}
+
+Result<SpecOptions> SpecOptionsFrom(const CommonOptions& common, const std::string& as) {
+  SpecOptions options;
+  TV_ASSIGN_OR_RETURN(options.overrides, Overrides::Parse(common.overrides));
+  if (common.dtype != "float32") {
+    return UsageError("dtype \"" + common.dtype + "\" is not supported; expected float32");
+  }
+  options.as = as;
+  return options;
 }
 
 bool InterruptRequested() { return interrupted != 0; }

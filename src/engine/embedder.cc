@@ -8,6 +8,7 @@
 
 #include "engine/json_views.h"
 #include "kernels/kernels.h"
+#include "pipeline/inspect.h"
 #include "pipeline/pipeline.h"
 #include "truevec/truevec.h"
 
@@ -52,8 +53,8 @@ class ArenaPool {
 
 class PipelineEmbedder : public Embedder {
  public:
-  PipelineEmbedder(std::shared_ptr<const Pipeline> pipeline, int threads)
-      : pipeline_(std::move(pipeline)), pool_(std::make_unique<ThreadPool>(threads)) {}
+  PipelineEmbedder(std::shared_ptr<const Pipeline> pipeline, LoadReport report, int threads)
+      : pipeline_(std::move(pipeline)), report_(std::move(report)), pool_(std::make_unique<ThreadPool>(threads)) {}
 
   size_t dimension() const override { return static_cast<size_t>(pipeline_->dimension()); }
   size_t width(const EmbedParams& params) const override {
@@ -61,7 +62,7 @@ class PipelineEmbedder : public Embedder {
   }
   int64_t max_length() const override { return pipeline_->max_length(); }
   std::string fingerprint() const override { return pipeline_->spec().fingerprint; }
-  std::string InspectJson() const override { return WriteJson(InspectToJson(pipeline_->spec())); }
+  std::string InspectJson() const override { return WriteJson(InspectToJson(report_)); }
 
   Error Embed(std::span<const std::string_view> texts, const EmbedParams& params, std::span<float> out,
               EmbedStats* stats) const override {
@@ -165,6 +166,7 @@ class PipelineEmbedder : public Embedder {
   }
 
   std::shared_ptr<const Pipeline> pipeline_;
+  LoadReport report_;
   std::unique_ptr<ThreadPool> pool_;
   mutable ArenaPool arenas_;
 };
@@ -184,10 +186,11 @@ Error Embedder::Load(const std::string& path, const LoadParams& params, std::sha
     if (!type.ok()) return ToError(type.status());
     options.compute_type = *type;
     options.as = params.as;
-    auto pipeline = Pipeline::Load(path, options);
+    LoadReport report;
+    auto pipeline = Pipeline::Load(path, options, &report);
     if (!pipeline.ok()) return ToError(pipeline.status());
     const int threads = params.threads == 0 ? AvailableCpus() : params.threads;
-    *embedder = std::make_shared<PipelineEmbedder>(std::move(pipeline).value(), threads);
+    *embedder = std::make_shared<PipelineEmbedder>(std::move(pipeline).value(), std::move(report), threads);
     return {};
   } catch (const std::bad_alloc&) {
     return {ExitCode(Code::kResource), path + ": out of memory while loading"};

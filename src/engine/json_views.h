@@ -1,15 +1,12 @@
-// What the command line and the C API print as JSON: settings (`inspect`), tokens (`tokenize`).
+// What the command line and the C API print as JSON: tokens (`tokenize`).
 #ifndef TRUEVEC_ENGINE_JSON_VIEWS_H_
 #define TRUEVEC_ENGINE_JSON_VIEWS_H_
 
 #include "base/json.h"
-#include "spec/model_spec.h"
 #include "tokenizer/tokenizer.h"
 
 namespace truevec {
 
-// schema truevec.inspect/1
-json::value InspectToJson(const ModelSpec& spec);
 // {"ids","tokens","offsets","type_ids","special_tokens_mask"[,"truncated_tokens"]}; needs an Encoding with details.
 json::value EncodingToJson(const Encoding& encoding);
 

@@ -60,7 +60,8 @@ LoadedModule LoadBoW(const ModuleSpec& module, const LoadContext& context) {
   for (const std::string& word : all) {
     if (seen.insert(word).second) vocabulary.push_back(word);
   }
-  TV_ASSIGN_OR_RETURN(std::vector<double> weights, ReadWordWeights(vocabulary, reader.Raw({"word_weights"}), reader, 1));
+  TV_ASSIGN_OR_RETURN(std::vector<double> weights,
+                      ReadWordWeights(vocabulary, reader.Raw({"word_weights"}), reader, 1));
   TV_ASSIGN_OR_RETURN(const bool cumulative, reader.Bool({"cumulative_term_frequency"}, true));
   TV_RETURN_IF_ERROR(context.Finish(module, reader));
   if (vocabulary.empty()) return ModelError(module.Config().file() + ": vocab: the vocabulary is empty");

@@ -78,7 +78,8 @@ Result<Linear> LoadConvolution(const WeightScope& scope, int64_t channels, int64
 
 LoadedModule LoadCnn(const ModuleSpec& module, const LoadContext& context) {
   ConfigReader reader = context.Reader(module);
-  TV_ASSIGN_OR_RETURN(const int64_t in, reader.IntIn({"in_embedding_dimension", "in_word_embedding_dimension"}, 1, 1 << 20));
+  TV_ASSIGN_OR_RETURN(const int64_t in,
+                      reader.IntIn({"in_embedding_dimension", "in_word_embedding_dimension"}, 1, 1 << 20));
   TV_ASSIGN_OR_RETURN(const int64_t channels, reader.IntIn({"out_channels"}, 1, 1 << 20, 256));
   std::vector<int64_t> sizes = {1, 3, 5};
   if (const JsonRef list = reader.Raw({"kernel_sizes"}); list.present()) {
@@ -86,7 +87,8 @@ LoadedModule LoadCnn(const ModuleSpec& module, const LoadContext& context) {
     for (size_t i = 0; i < list.size(); ++i) {
       TV_ASSIGN_OR_RETURN(const int64_t size, list.At(i).Int());
       if (size < 1 || size > 1024 || size % 2 == 0) {
-        return ModelError(list.At(i).Where() + ": expected an odd kernel size (an even one changes the number of tokens), got " +
+        return ModelError(list.At(i).Where() +
+                          ": expected an odd kernel size (an even one changes the number of tokens), got " +
                           std::to_string(size));
       }
       sizes.push_back(size);
@@ -96,7 +98,8 @@ LoadedModule LoadCnn(const ModuleSpec& module, const LoadContext& context) {
   const JsonRef strides = reader.Raw({"stride_sizes"});
   for (size_t i = 0; i < strides.size(); ++i) {
     TV_ASSIGN_OR_RETURN(const int64_t stride, strides.At(i).Int());
-    if (stride != 1) return ModelError(strides.At(i).Where() + ": only stride 1 is supported, got " + std::to_string(stride));
+    if (stride != 1)
+      return ModelError(strides.At(i).Where() + ": only stride 1 is supported, got " + std::to_string(stride));
   }
   TV_RETURN_IF_ERROR(context.Finish(module, reader));
   TV_ASSIGN_OR_RETURN(const FeatureWidth width, context.Width(module, "token_embeddings"));

@@ -8,10 +8,10 @@ namespace {
 
 // Settings that a reader looks for first, in this order; the rest follow as recorded.
 constexpr std::array<std::string_view, 24> kFirst = {
-    "as",           "architecture",  "attention",   "max_length",      "pooling",       "include_prompt",
-    "dense",        "normalize",     "lowercase",   "strip_accents",   "special_tokens", "truncation_side",
-    "activation",   "layer_norm_eps", "position_offset", "rope_theta", "rope_scaling",  "sliding_window",
-    "stored_dtype", "prompts",       "default_prompt_name", "truncate_dim", "similarity", "activation_fn"};
+    "as",           "architecture",   "attention",           "max_length",    "pooling",        "include_prompt",
+    "dense",        "normalize",      "lowercase",           "strip_accents", "special_tokens", "truncation_side",
+    "activation",   "layer_norm_eps", "position_offset",     "rope_theta",    "rope_scaling",   "sliding_window",
+    "stored_dtype", "prompts",        "default_prompt_name", "truncate_dim",  "similarity",     "activation_fn"};
 constexpr size_t kMaxListed = 20;
 constexpr size_t kValueWidth = 44;
 
@@ -37,7 +37,8 @@ json::object SettingToJson(const Setting& setting) {
   for (const SettingConflict& conflict : setting.conflicts) {
     conflicts.push_back(json::object{{"value", conflict.value}, {"source", conflict.source.ToJson()}});
   }
-  return {{"key", setting.key}, {"value", setting.value}, {"source", setting.source.ToJson()}, {"conflicts", conflicts}};
+  return {
+      {"key", setting.key}, {"value", setting.value}, {"source", setting.source.ToJson()}, {"conflicts", conflicts}};
 }
 
 // Keeps table rows on one line.
@@ -65,7 +66,8 @@ void AppendPrompts(const ModelSpec& spec, std::string* out) {
   std::vector<std::string> lines;
   for (const auto& [name, text] : spec.prompts) {
     if (text.empty()) continue;
-    lines.push_back(Padded(name, 16) + WriteJson(json::value(text)) + (name == spec.default_prompt_name ? "  (default)" : ""));
+    lines.push_back(Padded(name, 16) + WriteJson(json::value(text)) +
+                    (name == spec.default_prompt_name ? "  (default)" : ""));
   }
   AppendList("prompts", lines, out);
 }

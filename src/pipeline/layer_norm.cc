@@ -1,4 +1,5 @@
-// LayerNorm on the sentence embedding, torch.nn.LayerNorm's eps 1e-5. Reference: sentence_transformer/modules/layer_norm.py.
+// LayerNorm on the sentence embedding, torch.nn.LayerNorm's eps 1e-5. Reference:
+// sentence_transformer/modules/layer_norm.py.
 #include "pipeline/modules.h"
 
 namespace truevec {

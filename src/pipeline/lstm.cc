@@ -83,7 +83,8 @@ class Lstm : public PipelineModule {
       x = std::move(y);
     }
     for (int64_t r = 0; r < out.rows; ++r) {
-      for (int64_t c = 0; c < out.cols; ++c) out.row(r)[c] = static_cast<float>(x[static_cast<size_t>(r * out.cols + c)]);
+      for (int64_t c = 0; c < out.cols; ++c)
+        out.row(r)[c] = static_cast<float>(x[static_cast<size_t>(r * out.cols + c)]);
     }
   }
 
@@ -125,8 +126,8 @@ LoadedModule LoadLstm(const ModuleSpec& module, const LoadContext& context) {
     std::vector<Direction> both;
     for (int64_t d = 0; d < directions; ++d) {
       const std::string suffix = "l" + std::to_string(layer) + (d == 1 ? "_reverse" : "");
-      TV_ASSIGN_OR_RETURN(Direction direction, LoadDirection(weights.Sub("encoder"), suffix,
-                                                             layer == 0 ? in : hidden * directions, hidden));
+      TV_ASSIGN_OR_RETURN(Direction direction,
+                          LoadDirection(weights.Sub("encoder"), suffix, layer == 0 ? in : hidden * directions, hidden));
       both.push_back(std::move(direction));
     }
     list.push_back(std::move(both));

@@ -61,7 +61,8 @@ class Router : public InputModule {
     }
     json::array mappings;
     for (const Mapping& m : mappings_) {
-      mappings.push_back(json::array{json::value(m.task.value_or("*")), json::value(m.modality.value_or("*")), json::value(m.route)});
+      mappings.push_back(
+          json::array{json::value(m.task.value_or("*")), json::value(m.modality.value_or("*")), json::value(m.route)});
     }
     return {{"type", "Router"}, {"routes", routes}, {"default", default_route_}, {"mappings", mappings}};
   }

@@ -89,8 +89,8 @@ LoadedModule LoadSparseAutoEncoder(const ModuleSpec& module, const LoadContext& 
   weights.Ignore("stats_last_nonzero");  // training statistics
   TV_RETURN_IF_ERROR(context.FinishWeights(module, weights));
   (*context.widths)["sentence_embedding"] = {hidden, false};
-  return LoadedModule(std::make_unique<SparseAutoEncoder>(Linear::Pack({&encoder, 1}, {&bias, 1}, ComputeType::kFloat32),
-                                                          std::move(pre_bias), k, normalize));
+  return LoadedModule(std::make_unique<SparseAutoEncoder>(
+      Linear::Pack({&encoder, 1}, {&bias, 1}, ComputeType::kFloat32), std::move(pre_bias), k, normalize));
 }
 
 }  // namespace truevec

@@ -13,9 +13,9 @@ namespace {
 
 // Token id -> row of the table and its weight.
 struct StaticTable {
-  TensorView rows;  // [rows, width]
-  std::vector<int32_t> mapping;   // empty: the id is the row
-  std::vector<float> weights;     // by id; empty: 1
+  TensorView rows;               // [rows, width]
+  std::vector<int32_t> mapping;  // empty: the id is the row
+  std::vector<float> weights;    // by id; empty: 1
   std::shared_ptr<const WeightStore> store;
   int64_t ids() const {
     if (!mapping.empty()) return static_cast<int64_t>(mapping.size());

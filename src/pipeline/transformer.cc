@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <sstream>
 
 #include "pipeline/fingerprint.h"
 #include "pipeline/modules.h"
@@ -198,6 +199,55 @@ int64_t ResolveMaxLength(const TransformerConfig& config, const Tokenizer& token
   return length;
 }
 
+struct Alias {
+  std::string_view key;    // CONTRACT section 10
+  std::string_view names;  // what architectures call it, in order of preference
+};
+constexpr std::array<Alias, 3> kAliases = {{
+    {"architecture", "model_type"},
+    {"activation", "hidden_act hidden_activation activation_function activation afn ff_activation"},
+    {"layer_norm_eps", "rms_norm_eps norm_eps layer_norm_epsilon"},
+}};
+// Decoders that attend to the left unless is_causal or a switch of their own says otherwise.
+constexpr std::array<std::string_view, 9> kDecoders = {"llama",  "mistral", "qwen2", "qwen3", "gemma",
+                                                       "gemma2", "phi",     "phi3",  "gpt2"};
+
+void RecordCanonical(const std::string& architecture, const WeightScope& weights, Settings* settings) {
+  for (const Alias& alias : kAliases) {
+    if (settings->Find(alias.key) != nullptr) continue;
+    std::istringstream names{std::string(alias.names)};
+    for (std::string name; names >> name;) {
+      const Setting* found = settings->Find(name);
+      if (found == nullptr) continue;
+      const Setting copy = *found;
+      settings->Record(std::string(alias.key), copy.value, copy.source);
+      break;
+    }
+  }
+  const auto is_true = [&](std::string_view key) {
+    const Setting* found = settings->Find(key);
+    return found != nullptr && found->value.is_bool() && found->value.get_bool();
+  };
+  if (settings->Find("attention") == nullptr) {
+    const Setting* is_causal = settings->Find("is_causal");
+    const bool decoder = std::find(kDecoders.begin(), kDecoders.end(), architecture) != kDecoders.end();
+    const bool causal = is_causal != nullptr && is_causal->value.is_bool() ? is_causal->value.get_bool()
+                                                                           : decoder || is_true("is_decoder");
+    const SettingSource source =
+        is_causal != nullptr ? is_causal->source : SettingSource::Default("transformers 5 " + architecture);
+    settings->Record("attention", causal ? "causal" : "bidirectional", source);
+  }
+  const std::vector<std::string> used = weights.Used();
+  if (used.empty()) return;
+  const WeightEntry* largest = weights.store()->Find(used.front());
+  for (const std::string& name : used) {
+    const WeightEntry* entry = weights.store()->Find(name);
+    if (entry != nullptr && entry->view.count() > largest->view.count()) largest = entry;
+  }
+  settings->Record("stored_dtype", json::value(DTypeName(largest->view.dtype)),
+                   SettingSource::File(largest->file, largest->name));
+}
+
 Status CheckUnreadKeys(const ConfigReader& reader) {
   for (const std::string& key : reader.UnreadKeys()) {
     const auto known = std::any_of(kHarmlessConfigKeys.begin(), kHarmlessConfigKeys.end(),
@@ -259,6 +309,7 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
   MarkUsed(config.config_overrides, context.options->overrides);
   TV_RETURN_IF_ERROR(context.FinishWeights(module, weights));
   TV_ASSIGN_OR_RETURN(context.spec->architecture, file.root()["model_type"].String());
+  RecordCanonical(context.spec->architecture, weights, &context.spec->settings);
   const std::string folder =
       module.path.empty() ? context.directory->root() : context.directory->root() + "/" + module.path;
   TV_ASSIGN_OR_RETURN(TextEncoder encoder,

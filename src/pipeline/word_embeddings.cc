@@ -82,8 +82,11 @@ LoadedModule LoadWordEmbeddings(const ModuleSpec& module, const LoadContext& con
   std::set<std::string> stops(stop_words.begin(), stop_words.end());
   json::array stop_list;
   for (const std::string& word : stops) stop_list.push_back(json::value(word));
-  json::object about = {{"type", "WordEmbeddings"}, {"vocab", vocab.value()}, {"stop_words", stop_list},
-                        {"lowercase", lowercase},   {"max_length", max_length}};
+  json::object about = {{"type", "WordEmbeddings"},
+                        {"vocab", vocab.value()},
+                        {"stop_words", stop_list},
+                        {"lowercase", lowercase},
+                        {"max_length", max_length}};
   return LoadedModule(std::make_unique<WordEmbeddings>(WhitespaceTokenizer(vocabulary, std::move(stops), lowercase),
                                                        table, weights.store(), max_length, std::move(about)));
 }

@@ -49,7 +49,8 @@ LoadedModule LoadWordWeights(const ModuleSpec& module, const LoadContext& contex
   std::vector<float> values(weights.begin(), weights.end());
   json::array list;
   for (const float value : values) list.push_back(static_cast<double>(value));
-  return LoadedModule(std::make_unique<WordWeights>(std::move(values), json::object{{"type", "WordWeights"}, {"weights", list}}));
+  return LoadedModule(
+      std::make_unique<WordWeights>(std::move(values), json::object{{"type", "WordWeights"}, {"weights", list}}));
 }
 
 }  // namespace truevec

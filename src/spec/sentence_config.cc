@@ -118,11 +118,21 @@ void ReadSentenceTransformersConfig(const JsonRef& config, ModelSpec* spec) {
   ReadCount(config, "truncate_dim", &spec->truncate_dim, spec);
   ReadCount(config, "max_active_dims", &spec->max_active_dims, spec);
   if (const JsonRef value = config["activation_fn"]; value.is_string()) spec->activation_fn = value.String().value();
-  static constexpr std::array<std::string_view, 15> kRead = {
-      "max_active_dims", "prompts",         "default_prompt_name",  "similarity_fn_name", "truncate_dim",
-      "activation_fn",   "query_prefix",         "document_prefix",    "query_length",
-      "document_length", "do_query_expansion",   "skiplist_words",     "attend_to_expansion_tokens",
-      "query_expansion", "attend_to_mask_tokens"};
+  static constexpr std::array<std::string_view, 15> kRead = {"max_active_dims",
+                                                             "prompts",
+                                                             "default_prompt_name",
+                                                             "similarity_fn_name",
+                                                             "truncate_dim",
+                                                             "activation_fn",
+                                                             "query_prefix",
+                                                             "document_prefix",
+                                                             "query_length",
+                                                             "document_length",
+                                                             "do_query_expansion",
+                                                             "skiplist_words",
+                                                             "attend_to_expansion_tokens",
+                                                             "query_expansion",
+                                                             "attend_to_mask_tokens"};
   for (const std::string& key : config.Keys()) {
     if (std::find(kRead.begin(), kRead.end(), key) == kRead.end() && !IsHarmless(key)) {
       spec->Refuse("key \"" + key + "\"", config[key].Where(), "unknown key that could change vectors");
