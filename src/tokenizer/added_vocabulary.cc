@@ -56,7 +56,7 @@ Result<AddedVocabulary> AddedVocabulary::Parse(const JsonRef& json, const Vocabu
     const AddedToken& token = added.tokens_[i];
     Text text;
     for (const uint32_t cp : DecodeUtf8(token.content)) text.push_back({cp, 0, 0});
-    if (token.normalized && normalizer != nullptr) normalizer->Normalize(&text);
+    if (token.normalized && normalizer != nullptr) TV_RETURN_IF_ERROR(normalizer->Normalize(&text));
     Pattern pattern{{}, i};
     for (const Char& c : text) pattern.text.push_back(c.cp);
     AddPattern(token.normalized ? &added.normalized_ : &added.raw_, std::move(pattern));

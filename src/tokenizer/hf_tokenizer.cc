@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "tokenizer/byte_level.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
@@ -69,7 +70,8 @@ class HfTokenizer : public Tokenizer {
     return ids;
   }
   Result<std::vector<Token>> Tokenize(std::string_view text) const;
-  void TokenizePlain(Text text, std::vector<Token>* out) const;
+  Status TokenizePlain(Text text, std::vector<Token>* out) const;
+  void TrimOffsets(std::vector<Token>* tokens) const;
   Status Truncate(const Truncation& truncation, int64_t added, std::vector<Token>* a, std::vector<Token>* b,
                   int64_t* removed) const;
   void Append(const Token& token, int32_t type_id, int sequence, bool special, bool details, Encoding* out) const;
@@ -97,27 +99,28 @@ Result<std::vector<Token>> HfTokenizer::Tokenize(std::string_view utf8) const {
       tokens.push_back({segment.token->id, segment.text.front().begin, segment.text.back().end});
       continue;
     }
-    if (parts_.normalizer != nullptr) parts_.normalizer->Normalize(&segment.text);
+    if (parts_.normalizer != nullptr) TV_RETURN_IF_ERROR(parts_.normalizer->Normalize(&segment.text));
     std::vector<Segment> normalized;
     parts_.added.Split(segment.text, true, &normalized);
     for (Segment& part : normalized) {
       if (part.token != nullptr) {
         tokens.push_back({part.token->id, part.text.front().begin, part.text.back().end});
       } else {
-        TokenizePlain(std::move(part.text), &tokens);
+        TV_RETURN_IF_ERROR(TokenizePlain(std::move(part.text), &tokens));
       }
     }
   }
   return tokens;
 }
 
-void HfTokenizer::TokenizePlain(Text text, std::vector<Token>* out) const {
+Status HfTokenizer::TokenizePlain(Text text, std::vector<Token>* out) const {
   std::vector<Text> pieces;
   pieces.push_back(std::move(text));
-  if (parts_.pre_tokenizer != nullptr) parts_.pre_tokenizer->Split(&pieces);
+  if (parts_.pre_tokenizer != nullptr) TV_RETURN_IF_ERROR(parts_.pre_tokenizer->Split(&pieces));
   for (const Text& piece : pieces) {
     if (!piece.empty()) parts_.model->Tokenize(piece, out);
   }
+  return Status::Ok();
 }
 
 void Cut(std::vector<Token>* tokens, int64_t keep, Side side, int64_t* removed) {
@@ -164,6 +167,22 @@ Status HfTokenizer::Truncate(const Truncation& truncation, int64_t added, std::v
   if (size <= excess) return InputError("the sequence to truncate is too short to respect the maximum length");
   Cut(target, size - excess, truncation.side, removed);
   return Status::Ok();
+}
+
+void HfTokenizer::TrimOffsets(std::vector<Token>* tokens) const {
+  const auto is_space = [](uint32_t cp) { return cp == ByteToChar(' ') || IsWhiteSpace(cp); };
+  for (size_t i = 0; i < tokens->size(); ++i) {
+    Token& token = (*tokens)[i];
+    const std::vector<uint32_t> cps = DecodeUtf8(tokens_[static_cast<size_t>(token.id)]);
+    auto leading = static_cast<int32_t>(std::find_if_not(cps.begin(), cps.end(), is_space) - cps.begin());
+    const auto trailing = static_cast<int32_t>(std::find_if_not(cps.rbegin(), cps.rend(), is_space) - cps.rbegin());
+    if (leading > 0) {
+      const bool added_prefix = parts_.post_processor.add_prefix_space && (i == 0 || token.begin == 0);
+      if (added_prefix && leading == 1) leading = 0;  // more than one were not added
+      token.begin = std::min(token.begin + leading, token.end);
+    }
+    if (trailing > 0 && token.end >= trailing) token.end = std::max(token.end - trailing, token.begin);
+  }
 }
 
 void HfTokenizer::Append(const Token& token, int32_t type_id, int sequence, bool special, bool details,
@@ -231,6 +250,10 @@ Result<Encoding> HfTokenizer::Encode(std::string_view text, std::optional<std::s
   const std::optional<Truncation>& truncation = options.truncation ? options.truncation : parts_.truncation;
   if (truncation && truncation->max_length > 0) {
     TV_RETURN_IF_ERROR(Truncate(*truncation, added, &a, pair ? &b : nullptr, &out.truncated_tokens));
+  }
+  if (options.details && parts_.post_processor.trim_offsets) {
+    TrimOffsets(&a);
+    TrimOffsets(&b);
   }
   const std::vector<TemplatePiece>& pieces = pair ? parts_.post_processor.pair : parts_.post_processor.single;
   for (const TemplatePiece& piece : pieces) {

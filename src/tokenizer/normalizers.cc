@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "tokenizer/byte_level.h"
+#include "tokenizer/precompiled.h"
+#include "tokenizer/split.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
@@ -25,61 +28,36 @@ bool AllAscii(const Text& text) {
   return std::all_of(text.begin(), text.end(), [](const Char& c) { return c.cp < 128; });
 }
 
-struct Decomposed {
+// A character on its way through a normal form, with the change of length that `tokenizers` notes beside it: 0 takes
+// one source character, 1 none (inserted), -n takes n more. A composite adds up its parts and loses one per joint.
+struct Formed {
   uint32_t cp;
-  bool inserted;  // not the first of its character's decomposition
+  int change;
 };
 
 // Stable sort of marks by combining class between starters.
-void Reorder(std::vector<Decomposed>* chars) {
-  const auto starter = [](const Decomposed& c) { return CombiningClass(c.cp) == 0; };
+void Reorder(std::vector<Formed>* chars) {
+  const auto starter = [](const Formed& c) { return CombiningClass(c.cp) == 0; };
   for (auto begin = chars->begin(); begin != chars->end();) {
     begin = std::find_if_not(begin, chars->end(), starter);
     const auto end = std::find_if(begin, chars->end(), starter);
-    std::stable_sort(begin, end, [](const Decomposed& a, const Decomposed& b) {
-      return CombiningClass(a.cp) < CombiningClass(b.cp);
-    });
+    std::stable_sort(begin, end,
+                     [](const Formed& a, const Formed& b) { return CombiningClass(a.cp) < CombiningClass(b.cp); });
     begin = end;
   }
 }
 
-// Ranges as `tokenizers` gives them (NormalizedString::transform): in the order after sorting, each first character
-// takes the next source range and each inserted one the range before it, even if sorting has moved them apart.
-void Decompose(bool compatibility, Text* text) {
-  if (AllAscii(*text)) return;
-  std::vector<Decomposed> chars;
-  chars.reserve(text->size() + 8);
-  std::vector<uint32_t> parts;
-  for (const Char& c : *text) {
-    parts.clear();
-    AppendDecomposition(c.cp, compatibility, &parts);
-    for (size_t i = 0; i < parts.size(); ++i) chars.push_back({parts[i], i > 0});
-  }
-  Reorder(&chars);
-  Text out;
-  out.reserve(chars.size());
-  size_t next = 0;
-  for (const Decomposed& c : chars) {
-    if (!c.inserted) ++next;
-    const Char& source = (*text)[next > 0 ? next - 1 : 0];
-    out.push_back({c.cp, source.begin, source.end});
-  }
-  *text = std::move(out);
-}
-
-// Canonical composition of decomposed, ordered text (Unicode 3.11, D117). A composite spans its parts.
-void ComposeAll(Text* text) {
-  if (AllAscii(*text)) return;
-  Text out;
-  out.reserve(text->size());
+// Canonical composition of decomposed, ordered characters (Unicode 3.11, D117).
+void ComposeAll(std::vector<Formed>* chars) {
+  std::vector<Formed> out;
+  out.reserve(chars->size());
   size_t starter = SIZE_MAX;
   int last_class = -1;
-  for (const Char& c : *text) {
+  for (const Formed& c : *chars) {
     const int klass = CombiningClass(c.cp);
     if (starter != SIZE_MAX && (last_class < klass || last_class == -1)) {
       if (const uint32_t composed = Compose(out[starter].cp, c.cp); composed != 0) {
-        out[starter].cp = composed;
-        out[starter].end = std::max(out[starter].end, c.end);
+        out[starter] = {composed, out[starter].change + c.change - 1};
         continue;
       }
     }
@@ -90,6 +68,32 @@ void ComposeAll(Text* text) {
       last_class = klass;
     }
     out.push_back(c);
+  }
+  *chars = std::move(out);
+}
+
+// NFD, NFC, NFKD or NFKC. Ranges follow NormalizedString::transform of tokenizers: in output order, each character
+// takes the next source ranges that its change says, an inserted one the range before it.
+void NormalForm(bool compatibility, bool compose, Text* text) {
+  if (AllAscii(*text)) return;
+  std::vector<Formed> chars;
+  chars.reserve(text->size() + 8);
+  std::vector<uint32_t> parts;
+  for (const Char& c : *text) {
+    parts.clear();
+    AppendDecomposition(c.cp, compatibility, &parts);
+    for (size_t i = 0; i < parts.size(); ++i) chars.push_back({parts[i], i > 0 ? 1 : 0});
+  }
+  Reorder(&chars);
+  if (compose) ComposeAll(&chars);
+  Text out;
+  out.reserve(chars.size());
+  size_t next = 0;
+  for (const Formed& c : chars) {
+    const size_t at = c.change > 0 ? (next > 0 ? next - 1 : 0) : next;
+    const Char& source = (*text)[std::min(at, text->size() - 1)];
+    out.push_back({c.cp, source.begin, source.end});
+    if (c.change <= 0) next += static_cast<size_t>(1 - c.change);
   }
   *text = std::move(out);
 }
@@ -118,7 +122,7 @@ class BertNormalizer : public Normalizer {
   BertNormalizer(bool clean, bool chinese, bool strip, bool lower)
       : clean_(clean), chinese_(chinese), strip_(strip), lower_(lower) {}
 
-  void Normalize(Text* text) const override {
+  Status Normalize(Text* text) const override {
     if (clean_) {
       Drop(text, [](uint32_t cp) {
         if (cp == '\t' || cp == '\n' || cp == '\r') return false;
@@ -130,10 +134,11 @@ class BertNormalizer : public Normalizer {
     }
     if (chinese_) SpaceChinese(text);
     if (strip_) {
-      Decompose(false, text);
+      NormalForm(false, false, text);
       Drop(text, IsNonspacingMark8);
     }
     if (lower_) Lowercase(text);
+    return Status::Ok();
   }
 
  private:
@@ -154,29 +159,53 @@ class BertNormalizer : public Normalizer {
   bool clean_, chinese_, strip_, lower_;
 };
 
-enum class Form { kNfc, kNfd, kNfkc, kNfkd, kLowercase, kStripAccents };
+// nmt.rs: controls dropped, odd spaces and invisible characters made a space.
+void Nmt(Text* text) {
+  Drop(text, [](uint32_t cp) {
+    return (cp >= 1 && cp <= 8) || cp == 0xB || (cp >= 0xE && cp <= 0x1F) || cp == 0x7F || cp == 0x8F || cp == 0x9F;
+  });
+  for (Char& c : *text) {
+    const uint32_t cp = c.cp;
+    if (cp == 9 || cp == 0xA || cp == 0xC || cp == 0xD || cp == 0x1680 || (cp >= 0x200B && cp <= 0x200F) ||
+        cp == 0x2028 || cp == 0x2029 || cp == 0x2581 || cp == 0xFEFF || cp == 0xFFFD) {
+      c.cp = ' ';
+    }
+  }
+}
+
+enum class Form { kNfc, kNfd, kNfkc, kNfkd, kLowercase, kStripAccents, kByteLevel, kNmt };
 
 class FormNormalizer : public Normalizer {
  public:
   explicit FormNormalizer(Form form) : form_(form) {}
-  void Normalize(Text* text) const override {
+  Status Normalize(Text* text) const override {
     switch (form_) {
       case Form::kLowercase:
         Lowercase(text);
-        return;
+        break;
       case Form::kStripAccents:
         Drop(text, IsMark9);
-        return;
+        break;
+      case Form::kByteLevel:
+        ToByteLevel(text);
+        break;
+      case Form::kNmt:
+        Nmt(text);
+        break;
       case Form::kNfd:
+        NormalForm(false, false, text);
+        break;
       case Form::kNfc:
-        Decompose(false, text);
+        NormalForm(false, true, text);
         break;
       case Form::kNfkd:
+        NormalForm(true, false, text);
+        break;
       case Form::kNfkc:
-        Decompose(true, text);
+        NormalForm(true, true, text);
         break;
     }
-    if (form_ == Form::kNfc || form_ == Form::kNfkc) ComposeAll(text);
+    return Status::Ok();
   }
 
  private:
@@ -186,7 +215,7 @@ class FormNormalizer : public Normalizer {
 class StripNormalizer : public Normalizer {
  public:
   StripNormalizer(bool left, bool right) : left_(left), right_(right) {}
-  void Normalize(Text* text) const override {
+  Status Normalize(Text* text) const override {
     if (right_) {
       while (!text->empty() && IsWhiteSpace(text->back().cp)) text->pop_back();
     }
@@ -194,6 +223,7 @@ class StripNormalizer : public Normalizer {
       const auto first = std::find_if(text->begin(), text->end(), [](const Char& c) { return !IsWhiteSpace(c.cp); });
       text->erase(text->begin(), first);
     }
+    return Status::Ok();
   }
 
  private:
@@ -203,13 +233,64 @@ class StripNormalizer : public Normalizer {
 class SequenceNormalizer : public Normalizer {
  public:
   explicit SequenceNormalizer(std::vector<std::unique_ptr<Normalizer>> parts) : parts_(std::move(parts)) {}
-  void Normalize(Text* text) const override {
-    for (const auto& part : parts_) part->Normalize(text);
+  Status Normalize(Text* text) const override {
+    for (const auto& part : parts_) TV_RETURN_IF_ERROR(part->Normalize(text));
+    return Status::Ok();
   }
 
  private:
   std::vector<std::unique_ptr<Normalizer>> parts_;
 };
+
+// replace.rs: matches replaced by literal content. The inserted text takes the range of the match's last character
+// (NormalizedString::transform), an insertion in front of everything the empty range at 0.
+class ReplaceNormalizer : public Normalizer {
+ public:
+  ReplaceNormalizer(Pattern pattern, std::vector<uint32_t> content)
+      : pattern_(std::move(pattern)), content_(std::move(content)) {}
+  Status Normalize(Text* text) const override {
+    TV_ASSIGN_OR_RETURN(const std::vector<Pattern::Span> matches, pattern_.FindAll(*text));
+    if (matches.empty()) return Status::Ok();
+    Text out;
+    size_t at = 0;
+    for (const auto& [begin, end] : matches) {
+      out.insert(out.end(), text->begin() + static_cast<std::ptrdiff_t>(at),
+                 text->begin() + static_cast<std::ptrdiff_t>(begin));
+      Char range{0, 0, 0};
+      if (end > 0) range = (*text)[end - 1];
+      for (const uint32_t cp : content_) out.push_back({cp, range.begin, range.end});
+      at = end;
+    }
+    out.insert(out.end(), text->begin() + static_cast<std::ptrdiff_t>(at), text->end());
+    *text = std::move(out);
+    return Status::Ok();
+  }
+
+ private:
+  Pattern pattern_;
+  std::vector<uint32_t> content_;
+};
+
+class PrependNormalizer : public Normalizer {
+ public:
+  explicit PrependNormalizer(std::vector<uint32_t> content) : content_(std::move(content)) {}
+  Status Normalize(Text* text) const override {
+    if (text->empty()) return Status::Ok();
+    Text out;
+    for (const uint32_t cp : content_) out.push_back({cp, text->front().begin, text->front().end});
+    text->insert(text->begin(), out.begin(), out.end());
+    return Status::Ok();
+  }
+
+ private:
+  std::vector<uint32_t> content_;
+};
+
+Result<std::unique_ptr<Normalizer>> ParseReplace(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(Pattern pattern, Pattern::Parse(json["pattern"]));
+  TV_ASSIGN_OR_RETURN(const std::string content, json["content"].String());
+  return std::unique_ptr<Normalizer>(std::make_unique<ReplaceNormalizer>(std::move(pattern), DecodeUtf8(content)));
+}
 
 Result<bool> Flag(const JsonRef& json, std::string_view name, bool fallback) {
   const JsonRef flag = json[name];
@@ -242,6 +323,14 @@ Result<std::unique_ptr<Normalizer>> ParseNormalizer(const JsonRef& json) {
   if (type == "NFKD") return form(Form::kNfkd);
   if (type == "Lowercase") return form(Form::kLowercase);
   if (type == "StripAccents") return form(Form::kStripAccents);
+  if (type == "Nmt") return form(Form::kNmt);
+  if (type == "ByteLevel") return form(Form::kByteLevel);
+  if (type == "Replace") return ParseReplace(json);
+  if (type == "Precompiled") return ParsePrecompiled(json);
+  if (type == "Prepend") {
+    TV_ASSIGN_OR_RETURN(const std::string content, json["prepend"].String());
+    return std::unique_ptr<Normalizer>(std::make_unique<PrependNormalizer>(DecodeUtf8(content)));
+  }
   if (type == "Strip") {
     TV_ASSIGN_OR_RETURN(const bool left, Flag(json, "strip_left", true));
     TV_ASSIGN_OR_RETURN(const bool right, Flag(json, "strip_right", true));

@@ -13,7 +13,8 @@ namespace truevec {
 class Normalizer {
  public:
   virtual ~Normalizer() = default;
-  virtual void Normalize(Text* text) const = 0;
+  // Fails only when a pattern exceeds its step budget.
+  virtual Status Normalize(Text* text) const = 0;
 };
 
 // From the "normalizer" object of tokenizer.json; null gives a null pointer. Unknown types are refused by JSON path.

@@ -43,7 +43,9 @@ Result<std::vector<TemplatePiece>> ParsePieces(const JsonRef& json,
   return pieces;
 }
 
-Result<PostProcessor> ParseTemplate(const JsonRef& json) {
+PostProcessor Plain() { return {{Sequence(0, 0)}, {Sequence(0, 0), Sequence(1, 1)}, false, false}; }
+
+Status ParseTemplate(const JsonRef& json, PostProcessor* processor) {
   std::map<std::string, std::vector<int32_t>> specials;
   const JsonRef tokens = json["special_tokens"];
   for (const std::string& name : tokens.Keys()) {
@@ -53,12 +55,61 @@ Result<PostProcessor> ParseTemplate(const JsonRef& json) {
       specials[name].push_back(static_cast<int32_t>(value));
     }
   }
-  PostProcessor processor;
-  TV_ASSIGN_OR_RETURN(processor.single, ParsePieces(json["single"], specials));
+  TV_ASSIGN_OR_RETURN(processor->single, ParsePieces(json["single"], specials));
   if (json["pair"].present()) {
-    TV_ASSIGN_OR_RETURN(processor.pair, ParsePieces(json["pair"], specials));
+    TV_ASSIGN_OR_RETURN(processor->pair, ParsePieces(json["pair"], specials));
   }
-  return processor;
+  return Status::Ok();
+}
+
+Status ParseTrimming(const JsonRef& json, PostProcessor* processor) {
+  processor->trim_offsets = true;
+  processor->add_prefix_space = true;
+  if (json["trim_offsets"].present()) {
+    TV_ASSIGN_OR_RETURN(processor->trim_offsets, json["trim_offsets"].Bool());
+  }
+  if (json["add_prefix_space"].present()) {
+    TV_ASSIGN_OR_RETURN(processor->add_prefix_space, json["add_prefix_space"].Bool());
+  }
+  return Status::Ok();
+}
+
+Status ParseBertOrRoberta(const JsonRef& json, bool roberta, PostProcessor* processor) {
+  TV_ASSIGN_OR_RETURN(const int32_t sep, ParseTokenPair(json["sep"]));
+  TV_ASSIGN_OR_RETURN(const int32_t cls, ParseTokenPair(json["cls"]));
+  const TemplatePiece c = Special(cls, 0);
+  const TemplatePiece s = Special(sep, 0);
+  processor->single = {c, Sequence(0, 0), s};
+  if (!roberta) {
+    processor->pair = {c, Sequence(0, 0), s, Sequence(1, 1), Special(sep, 1)};
+    return Status::Ok();
+  }
+  processor->pair = {c, Sequence(0, 0), s, s, Sequence(1, 0), s};
+  return ParseTrimming(json, processor);
+}
+
+// Applies one post-processor object on top of what `processor` has.
+Status ParseInto(const JsonRef& json, PostProcessor* processor) {
+  TV_RETURN_IF_ERROR(json.ExpectObject());
+  TV_ASSIGN_OR_RETURN(const std::string type, json["type"].String());
+  if (type == "TemplateProcessing") return ParseTemplate(json, processor);
+  if (type == "BertProcessing") return ParseBertOrRoberta(json, false, processor);
+  if (type == "RobertaProcessing") return ParseBertOrRoberta(json, true, processor);
+  if (type == "ByteLevel") return ParseTrimming(json, processor);
+  if (type != "Sequence") {
+    return ModelError(json["type"].Where() + ": post-processor \"" + type + "\" is not supported");
+  }
+  TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json["processors"].Array());
+  bool has_template = false;
+  for (const JsonRef& element : list) {
+    const bool adds_tokens = element["type"].present() && element["type"].value() != json::value("ByteLevel");
+    if (adds_tokens && has_template) {
+      return ModelError(element.Where() + ": two post-processors that add tokens in one Sequence");
+    }
+    has_template = has_template || adds_tokens;
+    TV_RETURN_IF_ERROR(ParseInto(element, processor));
+  }
+  return Status::Ok();
 }
 
 }  // namespace
@@ -71,23 +122,11 @@ int64_t PostProcessor::AddedTokens(bool is_pair) const {
 
 Result<PostProcessor> ParsePostProcessor(const JsonRef& json) {
   if (!json.present() || json.is_null()) {
-    return PostProcessor{{Sequence(0, 0)}, {Sequence(0, 0), Sequence(1, 1)}};
+    return Plain();
   }
-  TV_RETURN_IF_ERROR(json.ExpectObject());
-  TV_ASSIGN_OR_RETURN(const std::string type, json["type"].String());
-  if (type == "TemplateProcessing") return ParseTemplate(json);
-  if (type == "BertProcessing" || type == "RobertaProcessing") {
-    TV_ASSIGN_OR_RETURN(const int32_t sep, ParseTokenPair(json["sep"]));
-    TV_ASSIGN_OR_RETURN(const int32_t cls, ParseTokenPair(json["cls"]));
-    const TemplatePiece c = Special(cls, 0);
-    if (type == "BertProcessing") {
-      return PostProcessor{{c, Sequence(0, 0), Special(sep, 0)},
-                           {c, Sequence(0, 0), Special(sep, 0), Sequence(1, 1), Special(sep, 1)}};
-    }
-    return PostProcessor{{c, Sequence(0, 0), Special(sep, 0)},
-                         {c, Sequence(0, 0), Special(sep, 0), Special(sep, 0), Sequence(1, 0), Special(sep, 0)}};
-  }
-  return ModelError(json["type"].Where() + ": post-processor \"" + type + "\" is not supported");
+  PostProcessor processor = Plain();
+  TV_RETURN_IF_ERROR(ParseInto(json, &processor));
+  return processor;
 }
 
 }  // namespace truevec

@@ -20,8 +20,13 @@ struct TemplatePiece {
 
 // Every supported post-processor is a template for a single sequence and one for a pair.
 struct PostProcessor {
-  std::vector<TemplatePiece> single;
+  std::vector<TemplatePiece> single;  // empty: the sequence alone
   std::vector<TemplatePiece> pair;
+
+  // ByteLevel's trimming: spaces at the ends of a token are not part of its offsets, but the prefix space that was
+  // added is none (processors/../byte_level.rs process_offsets).
+  bool trim_offsets = false;
+  bool add_prefix_space = false;
 
   int64_t AddedTokens(bool is_pair) const;
 };

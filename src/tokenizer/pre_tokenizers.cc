@@ -1,5 +1,11 @@
 #include "tokenizer/pre_tokenizers.h"
 
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "tokenizer/byte_level.h"
+#include "tokenizer/split.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
@@ -38,41 +44,317 @@ void SplitByClass(std::vector<Text>* pieces, Classify classify) {
 
 class BertPreTokenizer : public PreTokenizer {
  public:
-  void Split(std::vector<Text>* pieces) const override {
+  Status Split(std::vector<Text>* pieces) const override {
     SplitByClass(pieces, [](uint32_t cp) -> CharClass {
       if (IsWhiteSpace(cp)) return {Kind::kDrop, 0};
       return {IsBertPunctuation(cp) ? Kind::kAlone : Kind::kWord, 0};
     });
+    return Status::Ok();
   }
 };
 
 class WhitespaceSplit : public PreTokenizer {
  public:
-  void Split(std::vector<Text>* pieces) const override {
+  Status Split(std::vector<Text>* pieces) const override {
     SplitByClass(pieces, [](uint32_t cp) -> CharClass { return {IsWhiteSpace(cp) ? Kind::kDrop : Kind::kWord, 0}; });
+    return Status::Ok();
   }
 };
 
 // \w+|[^\w\s]+ of Rust's regex crate.
 class Whitespace : public PreTokenizer {
  public:
-  void Split(std::vector<Text>* pieces) const override {
+  Status Split(std::vector<Text>* pieces) const override {
     SplitByClass(pieces, [](uint32_t cp) -> CharClass {
       if (IsWordCharacter(cp)) return {Kind::kWord, 0};
       return {IsWhiteSpace(cp) ? Kind::kDrop : Kind::kWord, 1};
     });
+    return Status::Ok();
   }
+};
+
+// Applies body(text, &parts) to each piece.
+template <typename Body>
+Status ForEachPiece(std::vector<Text>* pieces, Body body) {
+  std::vector<Text> out;
+  for (Text& piece : *pieces) TV_RETURN_IF_ERROR(body(&piece, &out));
+  *pieces = std::move(out);
+  return Status::Ok();
+}
+
+void AppendSpans(const Text& text, const std::vector<Pattern::Span>& spans, std::vector<Text>* out) {
+  for (const auto& [begin, end] : spans) {
+    out->emplace_back(text.begin() + static_cast<std::ptrdiff_t>(begin),
+                      text.begin() + static_cast<std::ptrdiff_t>(end));
+  }
+}
+
+// Cuts at every character that `is_match` holds for.
+template <typename Predicate>
+Status SplitAtCharacters(std::vector<Text>* pieces, SplitBehavior behavior, Predicate is_match) {
+  return ForEachPiece(pieces, [&](Text* text, std::vector<Text>* out) {
+    std::vector<Pattern::Span> matches;
+    for (size_t i = 0; i < text->size(); ++i) {
+      if (is_match((*text)[i].cp)) matches.emplace_back(i, i + 1);
+    }
+    AppendSpans(*text, SplitSpans(matches, text->size(), behavior, false), out);
+    return Status::Ok();
+  });
+}
+
+class SplitPreTokenizer : public PreTokenizer {
+ public:
+  SplitPreTokenizer(Pattern pattern, SplitBehavior behavior, bool invert)
+      : pattern_(std::move(pattern)), behavior_(behavior), invert_(invert) {}
+  Status Split(std::vector<Text>* pieces) const override {
+    return ForEachPiece(pieces, [&](Text* text, std::vector<Text>* out) -> Status {
+      TV_ASSIGN_OR_RETURN(const std::vector<Pattern::Span> matches, pattern_.FindAll(*text));
+      AppendSpans(*text, SplitSpans(matches, text->size(), behavior_, invert_), out);
+      return Status::Ok();
+    });
+  }
+
+ private:
+  Pattern pattern_;
+  SplitBehavior behavior_;
+  bool invert_;
+};
+
+class Punctuation : public PreTokenizer {
+ public:
+  explicit Punctuation(SplitBehavior behavior) : behavior_(behavior) {}
+  Status Split(std::vector<Text>* pieces) const override {
+    return SplitAtCharacters(pieces, behavior_, IsBertPunctuation);
+  }
+
+ private:
+  SplitBehavior behavior_;
+};
+
+class CharDelimiterSplit : public PreTokenizer {
+ public:
+  explicit CharDelimiterSplit(uint32_t delimiter) : delimiter_(delimiter) {}
+  Status Split(std::vector<Text>* pieces) const override {
+    return SplitAtCharacters(pieces, SplitBehavior::kRemoved, [this](uint32_t cp) { return cp == delimiter_; });
+  }
+
+ private:
+  uint32_t delimiter_;
+};
+
+// char::is_numeric: Nd, Nl, No.
+class Digits : public PreTokenizer {
+ public:
+  explicit Digits(bool individual) : behavior_(individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous) {}
+  Status Split(std::vector<Text>* pieces) const override {
+    return SplitAtCharacters(pieces, behavior_, [](uint32_t cp) {
+      const Category category = GeneralCategory(cp);
+      return category == Category::kNd || category == Category::kNl || category == Category::kNo;
+    });
+  }
+
+ private:
+  SplitBehavior behavior_;
+};
+
+class FixedLength : public PreTokenizer {
+ public:
+  explicit FixedLength(size_t length) : length_(length) {}
+  Status Split(std::vector<Text>* pieces) const override {
+    return ForEachPiece(pieces, [&](Text* text, std::vector<Text>* out) {
+      std::vector<Pattern::Span> spans;
+      for (size_t i = 0; i < text->size(); i += length_) spans.emplace_back(i, std::min(i + length_, text->size()));
+      AppendSpans(*text, spans, out);
+      return Status::Ok();
+    });
+  }
+
+ private:
+  size_t length_;
+};
+
+class ByteLevel : public PreTokenizer {
+ public:
+  ByteLevel(bool add_prefix_space, std::optional<Pattern> pattern)
+      : add_prefix_space_(add_prefix_space), pattern_(std::move(pattern)) {}
+  Status Split(std::vector<Text>* pieces) const override {
+    return ForEachPiece(pieces, [&](Text* text, std::vector<Text>* out) -> Status {
+      if (text->empty()) return Status::Ok();
+      if (add_prefix_space_ && text->front().cp != ' ') {
+        text->insert(text->begin(), {' ', text->front().begin, text->front().end});
+      }
+      std::vector<Text> parts;
+      if (pattern_) {
+        TV_ASSIGN_OR_RETURN(const std::vector<Pattern::Span> matches, pattern_->FindAll(*text));
+        AppendSpans(*text, SplitSpans(matches, text->size(), SplitBehavior::kIsolated, false), &parts);
+      } else {
+        parts.push_back(std::move(*text));
+      }
+      for (Text& part : parts) {
+        ToByteLevel(&part);
+        out->push_back(std::move(part));
+      }
+      return Status::Ok();
+    });
+  }
+
+ private:
+  bool add_prefix_space_;
+  std::optional<Pattern> pattern_;  // none: use_regex is false
+};
+
+enum class PrependScheme { kAlways, kFirst, kNever };
+
+class Metaspace : public PreTokenizer {
+ public:
+  Metaspace(uint32_t replacement, PrependScheme scheme, bool split)
+      : replacement_(replacement), scheme_(scheme), split_(split) {}
+  Status Split(std::vector<Text>* pieces) const override {
+    return ForEachPiece(pieces, [&](Text* text, std::vector<Text>* out) {
+      if (text->empty()) return Status::Ok();
+      for (Char& c : *text) {
+        if (c.cp == ' ') c.cp = replacement_;
+      }
+      const bool prepend =
+          scheme_ == PrependScheme::kAlways || (scheme_ == PrependScheme::kFirst && text->front().begin == 0);
+      if (prepend && text->front().cp != replacement_) {
+        text->insert(text->begin(), {replacement_, text->front().begin, text->front().end});
+      }
+      if (!split_) {
+        out->push_back(std::move(*text));
+        return Status::Ok();
+      }
+      std::vector<Pattern::Span> matches;
+      for (size_t i = 0; i < text->size(); ++i) {
+        if ((*text)[i].cp == replacement_) matches.emplace_back(i, i + 1);
+      }
+      AppendSpans(*text, SplitSpans(matches, text->size(), SplitBehavior::kMergedWithNext, false), out);
+      return Status::Ok();
+    });
+  }
+
+ private:
+  uint32_t replacement_;
+  PrependScheme scheme_;
+  bool split_;
 };
 
 class SequencePreTokenizer : public PreTokenizer {
  public:
   explicit SequencePreTokenizer(std::vector<std::unique_ptr<PreTokenizer>> parts) : parts_(std::move(parts)) {}
-  void Split(std::vector<Text>* pieces) const override {
-    for (const auto& part : parts_) part->Split(pieces);
+  Status Split(std::vector<Text>* pieces) const override {
+    for (const auto& part : parts_) TV_RETURN_IF_ERROR(part->Split(pieces));
+    return Status::Ok();
   }
 
  private:
   std::vector<std::unique_ptr<PreTokenizer>> parts_;
+};
+
+Result<bool> Flag(const JsonRef& json, bool fallback) { return json.present() ? json.Bool() : Result<bool>(fallback); }
+
+Result<uint32_t> OneCharacter(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const std::string text, json.String());
+  const std::vector<uint32_t> cps = DecodeUtf8(text);
+  if (cps.size() != 1) return json.TypeError("one character");
+  return cps[0];
+}
+
+using Parsed = Result<std::unique_ptr<PreTokenizer>>;
+
+template <typename T, typename... Args>
+Parsed Make(Args&&... args) {
+  return std::unique_ptr<PreTokenizer>(std::make_unique<T>(std::forward<Args>(args)...));
+}
+
+Parsed ParseSplit(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(Pattern pattern, Pattern::Parse(json["pattern"]));
+  TV_ASSIGN_OR_RETURN(const SplitBehavior behavior, ParseSplitBehavior(json["behavior"]));
+  TV_ASSIGN_OR_RETURN(const bool invert, Flag(json["invert"], false));
+  return Make<SplitPreTokenizer>(std::move(pattern), behavior, invert);
+}
+
+Parsed ParsePunctuation(const JsonRef& json) {
+  SplitBehavior behavior = SplitBehavior::kIsolated;
+  if (json["behavior"].present()) {
+    TV_ASSIGN_OR_RETURN(behavior, ParseSplitBehavior(json["behavior"]));
+  }
+  return Make<Punctuation>(behavior);
+}
+
+Parsed ParseDelimiter(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const uint32_t delimiter, OneCharacter(json["delimiter"]));
+  return Make<CharDelimiterSplit>(delimiter);
+}
+
+Parsed ParseDigits(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const bool individual, Flag(json["individual_digits"], false));
+  return Make<Digits>(individual);
+}
+
+Parsed ParseFixedLength(const JsonRef& json) {
+  int64_t length = 5;
+  if (json["length"].present()) {
+    TV_ASSIGN_OR_RETURN(length, json["length"].Int());
+  }
+  if (length < 1) return json["length"].TypeError("a positive length");
+  return Make<FixedLength>(static_cast<size_t>(length));
+}
+
+Parsed ParseByteLevel(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const bool add_prefix_space, Flag(json["add_prefix_space"], true));
+  TV_ASSIGN_OR_RETURN(const bool use_regex, Flag(json["use_regex"], true));
+  std::optional<Pattern> pattern;
+  if (use_regex) {
+    TV_ASSIGN_OR_RETURN(pattern, Pattern::Expression(kGpt2Pattern));
+  }
+  return Make<ByteLevel>(add_prefix_space, std::move(pattern));
+}
+
+Parsed ParseMetaspace(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const uint32_t replacement, OneCharacter(json["replacement"]));
+  TV_ASSIGN_OR_RETURN(const bool add_prefix_space, Flag(json["add_prefix_space"], true));
+  TV_ASSIGN_OR_RETURN(const bool split, Flag(json["split"], true));
+  PrependScheme scheme = add_prefix_space ? PrependScheme::kAlways : PrependScheme::kNever;
+  if (json["prepend_scheme"].present()) {
+    TV_ASSIGN_OR_RETURN(const std::string name, json["prepend_scheme"].String());
+    if (name != "always" && name != "first" && name != "never") {
+      return json["prepend_scheme"].TypeError("always, first or never");
+    }
+    scheme = name == "always"  ? PrependScheme::kAlways
+             : name == "first" ? PrependScheme::kFirst
+                               : PrependScheme::kNever;
+  }
+  return Make<Metaspace>(replacement, scheme, split);
+}
+
+Parsed ParseSequence(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json["pretokenizers"].Array());
+  std::vector<std::unique_ptr<PreTokenizer>> parts;
+  for (const JsonRef& element : list) {
+    TV_ASSIGN_OR_RETURN(std::unique_ptr<PreTokenizer> part, ParsePreTokenizer(element));
+    if (part != nullptr) parts.push_back(std::move(part));
+  }
+  return Make<SequencePreTokenizer>(std::move(parts));
+}
+
+struct Row {
+  std::string_view type;
+  Parsed (*parse)(const JsonRef& json);
+};
+
+constexpr std::array kRows = {
+    Row{"BertPreTokenizer", [](const JsonRef&) { return Make<BertPreTokenizer>(); }},
+    Row{"WhitespaceSplit", [](const JsonRef&) { return Make<WhitespaceSplit>(); }},
+    Row{"Whitespace", [](const JsonRef&) { return Make<Whitespace>(); }},
+    Row{"Split", ParseSplit},
+    Row{"Punctuation", ParsePunctuation},
+    Row{"CharDelimiterSplit", ParseDelimiter},
+    Row{"Digits", ParseDigits},
+    Row{"FixedLength", ParseFixedLength},
+    Row{"ByteLevel", ParseByteLevel},
+    Row{"Metaspace", ParseMetaspace},
+    Row{"Sequence", ParseSequence},
 };
 
 }  // namespace
@@ -81,17 +363,8 @@ Result<std::unique_ptr<PreTokenizer>> ParsePreTokenizer(const JsonRef& json) {
   if (!json.present() || json.is_null()) return std::unique_ptr<PreTokenizer>();
   TV_RETURN_IF_ERROR(json.ExpectObject());
   TV_ASSIGN_OR_RETURN(const std::string type, json["type"].String());
-  if (type == "BertPreTokenizer") return std::unique_ptr<PreTokenizer>(std::make_unique<BertPreTokenizer>());
-  if (type == "WhitespaceSplit") return std::unique_ptr<PreTokenizer>(std::make_unique<WhitespaceSplit>());
-  if (type == "Whitespace") return std::unique_ptr<PreTokenizer>(std::make_unique<Whitespace>());
-  if (type == "Sequence") {
-    TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json["pretokenizers"].Array());
-    std::vector<std::unique_ptr<PreTokenizer>> parts;
-    for (const JsonRef& element : list) {
-      TV_ASSIGN_OR_RETURN(std::unique_ptr<PreTokenizer> part, ParsePreTokenizer(element));
-      if (part != nullptr) parts.push_back(std::move(part));
-    }
-    return std::unique_ptr<PreTokenizer>(std::make_unique<SequencePreTokenizer>(std::move(parts)));
+  for (const Row& row : kRows) {
+    if (row.type == type) return row.parse(json);
   }
   return ModelError(json["type"].Where() + ": pre-tokenizer \"" + type + "\" is not supported");
 }

@@ -14,8 +14,8 @@ namespace truevec {
 class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
-  // Replaces each piece by its parts; empty parts are dropped.
-  virtual void Split(std::vector<Text>* pieces) const = 0;
+  // Replaces each piece by its parts; empty parts are dropped. Fails only when a pattern exceeds its step budget.
+  virtual Status Split(std::vector<Text>* pieces) const = 0;
 };
 
 // From the "pre_tokenizer" object of tokenizer.json; null gives a null pointer.

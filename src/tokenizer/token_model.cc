@@ -24,15 +24,52 @@ Result<Vocabulary> ParseVocabulary(const JsonRef& json) {
   return vocabulary;
 }
 
+namespace {
+
+// A piece is one token, or the unknown one.
+class WordLevel : public TokenModel {
+ public:
+  WordLevel(Vocabulary vocabulary, int32_t unknown) : vocabulary_(std::move(vocabulary)), unknown_(unknown) {}
+  const Vocabulary& vocabulary() const override { return vocabulary_; }
+  void Tokenize(const Text& piece, std::vector<Token>* out) const override {
+    const auto found = vocabulary_.find(ToUtf8(piece.data(), piece.data() + piece.size()));
+    out->push_back({found != vocabulary_.end() ? found->second : unknown_, piece.front().begin, piece.back().end});
+  }
+
+ private:
+  Vocabulary vocabulary_;
+  int32_t unknown_;
+};
+
+Result<std::unique_ptr<TokenModel>> ParseWordLevel(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(Vocabulary vocabulary, ParseVocabulary(json["vocab"]));
+  TV_ASSIGN_OR_RETURN(const std::string unknown, json["unk_token"].String());
+  const auto found = vocabulary.find(unknown);
+  if (found == vocabulary.end()) {
+    return ModelError(json["unk_token"].Where() + ": \"" + unknown + "\" is not in the vocabulary");
+  }
+  const int32_t id = found->second;
+  return std::unique_ptr<TokenModel>(std::make_unique<WordLevel>(std::move(vocabulary), id));
+}
+
+}  // namespace
+
 Result<std::unique_ptr<TokenModel>> ParseTokenModel(const JsonRef& json) {
   TV_RETURN_IF_ERROR(json.ExpectObject());
   std::string type;
   if (json["type"].present()) {
     TV_ASSIGN_OR_RETURN(type, json["type"].String());
-  } else if (!json["merges"].present() && json["max_input_chars_per_word"].present()) {
-    type = "WordPiece";  // files without types are told by their shape
+  } else if (json["merges"].present()) {  // files without types are told by their shape
+    type = "BPE";
+  } else if (json["max_input_chars_per_word"].present()) {
+    type = "WordPiece";
+  } else {
+    type = json["vocab"].is_array() ? "Unigram" : "WordLevel";
   }
   if (type == "WordPiece") return ParseWordPiece(json);
+  if (type == "BPE") return ParseBpe(json);
+  if (type == "Unigram") return ParseUnigram(json);
+  if (type == "WordLevel") return ParseWordLevel(json);
   return ModelError(json["type"].Where() + ": token model \"" + type + "\" is not supported");
 }
 

@@ -35,6 +35,8 @@ Result<std::unique_ptr<TokenModel>> ParseTokenModel(const JsonRef& json);
 Result<Vocabulary> ParseVocabulary(const JsonRef& json);
 
 Result<std::unique_ptr<TokenModel>> ParseWordPiece(const JsonRef& json);
+Result<std::unique_ptr<TokenModel>> ParseBpe(const JsonRef& json);
+Result<std::unique_ptr<TokenModel>> ParseUnigram(const JsonRef& json);
 
 }  // namespace truevec
 

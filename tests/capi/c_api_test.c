@@ -8,13 +8,12 @@
 
 static int failures = 0;
 
-#define EXPECT(condition)                                                      \
-  do {                                                                         \
-    if (!(condition)) {                                                        \
-      fprintf(stderr, "line %d: %s is false (%s)\n", __LINE__, #condition,     \
-              truevec_last_error());                                           \
-      ++failures;                                                              \
-    }                                                                          \
+#define EXPECT(condition)                                                                         \
+  do {                                                                                            \
+    if (!(condition)) {                                                                           \
+      fprintf(stderr, "line %d: %s is false (%s)\n", __LINE__, #condition, truevec_last_error()); \
+      ++failures;                                                                                 \
+    }                                                                                             \
   } while (0)
 
 static void test_embed(const truevec_model* model) {

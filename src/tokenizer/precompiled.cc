@@ -1,0 +1,155 @@
+// Blob: u32 bytes of a Darts double array, the array's u32 units, then NUL-separated replacements. For each extended
+// grapheme cluster below 6 bytes the shortest prefix with a value replaces the whole cluster; otherwise each code
+// point is looked up alone.
+#include "tokenizer/precompiled.h"
+
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "unicode/unicode.h"
+
+namespace truevec {
+namespace {
+
+class Charsmap {
+ public:
+  static Result<Charsmap> Parse(const std::string& blob, const JsonRef& json) {
+    Charsmap map;
+    uint32_t trie_bytes = 0;
+    if (blob.size() < 4) return json.TypeError("a character map");
+    std::memcpy(&trie_bytes, blob.data(), 4);
+    if (trie_bytes % 4 != 0 || trie_bytes > blob.size() - 4)
+      return json.TypeError("a character map of its stated size");
+    map.units_.resize(trie_bytes / 4);
+    std::memcpy(map.units_.data(), blob.data() + 4, trie_bytes);
+    map.replacements_ = blob.substr(4 + trie_bytes);
+    if (FirstInvalidUtf8(map.replacements_)) return json.TypeError("a character map with UTF-8 replacements");
+    return map;
+  }
+
+  // The replacement of the shortest prefix of `key` that has one.
+  std::optional<std::string_view> Shortest(std::string_view key) const {
+    if (units_.empty()) return std::nullopt;
+    uint32_t node = Offset(units_[0]);
+    for (const char c : key) {
+      const auto label = static_cast<uint8_t>(c);
+      if (label == 0) return std::nullopt;
+      node ^= label;
+      if (node >= units_.size()) return std::nullopt;
+      const uint32_t unit = units_[node];
+      if ((unit & ((1u << 31) | 0xFFu)) != label) return std::nullopt;
+      node ^= Offset(unit);
+      if ((unit >> 8 & 1u) != 0) {  // has a value
+        if (node >= units_.size()) return std::nullopt;
+        const uint32_t at = units_[node] & 0x7FFFFFFFu;
+        if (at >= replacements_.size()) return std::nullopt;
+        return std::string_view(replacements_.c_str() + at);
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  static uint32_t Offset(uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6); }
+  std::vector<uint32_t> units_;
+  std::string replacements_;
+};
+
+// Whether a cluster of fewer than 6 bytes goes on between `left` and `right`: CR LF, and a base with Extend,
+// SpacingMark or ZWJ behind it (GB3, GB9, GB9a). Clusters by other rules are longer than 5 bytes.
+bool Joins(uint32_t left, uint32_t right) {
+  if (left == '\r') return right == '\n';
+  if (left == '\n' || right < 0x300) return false;
+  const Category category = GeneralCategory(left);
+  if (category == Category::kCc || category == Category::kZl || category == Category::kZp ||
+      (category == Category::kCf && left != 0x200D && left != 0x200C)) {
+    return false;
+  }
+  const Category next = GeneralCategory(right);
+  return right == 0x200D || right == 0x200C || next == Category::kMn || next == Category::kMe ||
+         next == Category::kMc || (right >= 0xFF9E && right <= 0xFF9F) || (right >= 0x1F3FB && right <= 0x1F3FF);
+}
+
+class Precompiled : public Normalizer {
+ public:
+  explicit Precompiled(Charsmap map) : map_(std::move(map)) {}
+
+  Status Normalize(Text* text) const override {
+    Text out;
+    out.reserve(text->size());
+    std::string cluster;
+    for (size_t i = 0; i < text->size();) {
+      size_t end = i + 1;
+      while (end < text->size() && Joins((*text)[end - 1].cp, (*text)[end].cp)) ++end;
+      cluster = ToUtf8(text->data() + i, text->data() + end);
+      std::optional<std::string_view> hit;
+      if (cluster.size() < 6) hit = map_.Shortest(cluster);
+      if (hit) {
+        Emit(*hit, (*text)[i].begin, (*text)[end - 1].end, &out);
+      } else {
+        for (size_t j = i; j < end; ++j) One((*text)[j], &out);
+      }
+      i = end;
+    }
+    *text = std::move(out);
+    return Status::Ok();
+  }
+
+ private:
+  static void Emit(std::string_view replacement, int32_t begin, int32_t end, Text* out) {
+    for (size_t i = 0; i < replacement.size();) out->push_back({NextCodePoint(replacement, &i), begin, end});
+  }
+  void One(const Char& c, Text* out) const {
+    std::string bytes;
+    AppendUtf8(c.cp, &bytes);
+    if (const auto hit = map_.Shortest(bytes)) {
+      Emit(*hit, c.begin, c.end, out);
+    } else {
+      out->push_back(c);
+    }
+  }
+  Charsmap map_;
+};
+
+class Nothing : public Normalizer {
+ public:
+  Status Normalize(Text*) const override { return Status::Ok(); }
+};
+
+std::optional<std::string> DecodeBase64(std::string_view text) {
+  std::string out;
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text) {
+    if (c == '=') break;
+    const int value = c >= 'A' && c <= 'Z'   ? c - 'A'
+                      : c >= 'a' && c <= 'z' ? c - 'a' + 26
+                      : c >= '0' && c <= '9' ? c - '0' + 52
+                      : c == '+'             ? 62
+                      : c == '/'             ? 63
+                                             : -1;
+    if (value < 0) return std::nullopt;
+    bits = bits << 6 | static_cast<uint32_t>(value);
+    if ((count += 6) >= 8) {
+      count -= 8;
+      out.push_back(static_cast<char>(bits >> count & 0xFF));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Normalizer>> ParsePrecompiled(const JsonRef& json) {
+  const JsonRef map = json["precompiled_charsmap"];
+  if (!map.present() || map.is_null()) return std::unique_ptr<Normalizer>(std::make_unique<Nothing>());
+  TV_ASSIGN_OR_RETURN(const std::string text, map.String());
+  const std::optional<std::string> blob = DecodeBase64(text);
+  if (!blob) return map.TypeError("base64");
+  TV_ASSIGN_OR_RETURN(Charsmap parsed, Charsmap::Parse(*blob, map));
+  return std::unique_ptr<Normalizer>(std::make_unique<Precompiled>(std::move(parsed)));
+}
+
+}  // namespace truevec

@@ -1,0 +1,125 @@
+// The machine: a stack of (instruction, position) choices, and a budget of steps.
+#include "tokenizer/regex.h"
+
+#include <algorithm>
+
+#include "tokenizer/regex_program.h"
+#include "unicode/unicode.h"
+
+namespace truevec {
+namespace {
+
+constexpr int64_t kStepsPerCharacter = 2000;
+constexpr int64_t kMinSteps = 100'000;
+
+class Machine {
+ public:
+  Machine(const RegexProgram& program, std::span<const uint32_t> text, int64_t budget)
+      : program_(program), text_(text), budget_(budget) {}
+
+  bool exhausted() const { return budget_ < 0; }
+
+  // The end of the first match of codes[code] that begins at `begin` (and ends at `must_end`, when given).
+  std::optional<size_t> Run(size_t code, size_t begin, std::optional<size_t> must_end = std::nullopt) {
+    const std::vector<Instruction>& instructions = program_.codes[code];
+    std::vector<std::pair<uint32_t, size_t>> choices = {{0, begin}};
+    while (!choices.empty()) {
+      auto [pc, at] = choices.back();
+      choices.pop_back();
+      while (true) {
+        if (--budget_ < 0) return std::nullopt;
+        const Instruction& i = instructions[pc];
+        if (i.op == Op::kMatch) {
+          if (!must_end || *must_end == at) return at;
+          break;
+        }
+        if (i.op == Op::kSplit) {
+          choices.emplace_back(i.y, at);
+          pc = i.x;
+          continue;
+        }
+        if (i.op == Op::kJump) {
+          pc = i.x;
+          continue;
+        }
+        if (!Step(i, &at)) break;
+        ++pc;
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  bool Step(const Instruction& i, size_t* at) {
+    const bool end = *at >= text_.size();
+    switch (i.op) {
+      case Op::kChar:
+        return !end && (i.flag ? FoldCase(text_[*at]) : text_[*at]) == i.x && ++*at != 0;
+      case Op::kSet:
+        return !end && program_.sets[i.x].Contains(text_[*at]) && ++*at != 0;
+      case Op::kAny:
+        return !end && (i.flag || text_[*at] != '\n') && ++*at != 0;
+      case Op::kLineStart:
+        return *at == 0 || (text_[*at - 1] == '\n' && !end);
+      case Op::kLineEnd:
+        return end || text_[*at] == '\n';
+      case Op::kTextStart:
+        return *at == 0;
+      case Op::kTextEnd:
+        return end;
+      case Op::kWordEdge: {
+        const bool before = *at > 0 && IsWordCharacter(text_[*at - 1]);
+        return ((!end && IsWordCharacter(text_[*at])) != before) != i.flag;
+      }
+      case Op::kLookAhead:
+        return Run(i.x, *at).has_value() != i.flag;
+      case Op::kLookBehind: {
+        bool found = false;
+        for (size_t n = i.y >> 16; !found && n <= (i.y & 0xFFFF) && n <= *at; ++n) {
+          found = Run(i.x, *at - n, *at).has_value();
+        }
+        return found != i.flag;
+      }
+      case Op::kAtomic: {
+        const std::optional<size_t> matched = Run(i.x, *at);
+        if (!matched) return false;
+        *at = *matched;
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  const RegexProgram& program_;
+  std::span<const uint32_t> text_;
+  int64_t budget_;
+};
+
+}  // namespace
+
+Regex::Regex(std::string pattern, std::unique_ptr<RegexProgram> program)
+    : pattern_(std::move(pattern)), program_(std::move(program)) {}
+Regex::Regex(Regex&&) noexcept = default;
+Regex& Regex::operator=(Regex&&) noexcept = default;
+Regex::~Regex() = default;
+
+Result<Regex> Regex::Compile(std::string_view pattern) {
+  TV_ASSIGN_OR_RETURN(std::unique_ptr<RegexProgram> program, CompileRegex(pattern));
+  return Regex(std::string(pattern), std::move(program));
+}
+
+Result<std::optional<Regex::Span>> Regex::Find(std::span<const uint32_t> text, size_t from) const {
+  const auto rest = static_cast<int64_t>(text.size() - std::min(from, text.size()));
+  Machine machine(*program_, text, std::max(kMinSteps, kStepsPerCharacter * rest));
+  for (size_t begin = from; begin <= text.size(); ++begin) {
+    const std::optional<size_t> end = machine.Run(0, begin);
+    if (machine.exhausted()) {
+      return InputError("the tokenizer's pattern \"" + pattern_ + "\" needs too many steps on this text");
+    }
+    if (end) return std::optional<Span>({begin, *end});
+  }
+  return std::optional<Span>();
+}
+
+}  // namespace truevec

@@ -1,0 +1,201 @@
+// Unigram: the segmentation with the highest sum of log probabilities (Kudo 2018, arXiv 1804.10959), in double, ties to
+// the earliest start. Reference: huggingface/tokenizers tokenizers/src/models/unigram/{model,trie}.rs.
+#include <algorithm>
+#include <cstdio>
+#include <limits>
+
+#include "tokenizer/token_model.h"
+#include "unicode/unicode.h"
+
+namespace truevec {
+namespace {
+
+constexpr double kUnknownPenalty = 10.0;
+
+// A byte trie in arrays: the children of a node are neighbours, sorted by label.
+class ByteTrie {
+ public:
+  // `keys` sorted by bytes, values alongside.
+  explicit ByteTrie(const std::vector<std::pair<std::string_view, int32_t>>& keys) {
+    nodes_.push_back({});
+    struct Range {
+      size_t node, begin, end, depth;
+    };
+    std::vector<Range> queue = {{0, 0, keys.size(), 0}};
+    for (size_t q = 0; q < queue.size(); ++q) {
+      Range r = queue[q];
+      while (r.begin < r.end && keys[r.begin].first.size() == r.depth) nodes_[r.node].value = keys[r.begin++].second;
+      nodes_[r.node].first = static_cast<uint32_t>(nodes_.size());
+      for (size_t i = r.begin; i < r.end;) {
+        const auto label = static_cast<uint8_t>(keys[i].first[r.depth]);
+        size_t j = i;
+        while (j < r.end && static_cast<uint8_t>(keys[j].first[r.depth]) == label) ++j;
+        queue.push_back({nodes_.size(), i, j, r.depth + 1});
+        nodes_.push_back({0, -1, 0, label});
+        ++nodes_[r.node].count;
+        i = j;
+      }
+    }
+  }
+
+  // Calls hit(length, value) for every key that is a prefix of `text`, shortest first.
+  template <typename Hit>
+  void Prefixes(std::string_view text, Hit hit) const {
+    const Node* node = nodes_.data();
+    for (size_t i = 0; i < text.size(); ++i) {
+      const auto label = static_cast<uint8_t>(text[i]);
+      const Node* begin = nodes_.data() + node->first;
+      const Node* end = begin + node->count;
+      const Node* child = std::lower_bound(begin, end, label, [](const Node& n, uint8_t l) { return n.label < l; });
+      if (child == end || child->label != label) return;
+      node = child;
+      if (node->value >= 0) hit(i + 1, node->value);
+    }
+  }
+
+ private:
+  struct Node {
+    uint32_t first = 0;
+    int32_t value = -1;
+    uint16_t count = 0;
+    uint8_t label = 0;
+  };
+  std::vector<Node> nodes_;
+};
+
+class Unigram : public TokenModel {
+ public:
+  Unigram(std::vector<std::pair<std::string, double>> pieces, Vocabulary vocabulary, int32_t unk_id, bool byte_fallback)
+      : pieces_(std::move(pieces)),
+        vocabulary_(std::move(vocabulary)),
+        trie_(SortedKeys()),
+        unk_id_(unk_id),
+        byte_fallback_(byte_fallback) {
+    double lowest = std::numeric_limits<double>::infinity();
+    for (const auto& [piece, score] : pieces_) lowest = std::min(lowest, score);
+    unk_score_ = lowest - kUnknownPenalty;
+    for (int byte = 0; byte < 256; ++byte) {
+      char name[8];
+      std::snprintf(name, sizeof name, "<0x%02X>", byte);
+      byte_ids_[byte] = Find(name);
+    }
+  }
+  const Vocabulary& vocabulary() const override { return vocabulary_; }
+
+  void Tokenize(const Text& piece, std::vector<Token>* out) const override {
+    std::string text;
+    std::vector<size_t> char_of;  // character index at each byte
+    for (size_t i = 0; i < piece.size(); ++i) {
+      AppendUtf8(piece[i].cp, &text);
+      char_of.resize(text.size(), i);
+    }
+    for (const auto& [begin, end] : BestPath(text)) {
+      const std::string_view part = std::string_view(text).substr(begin, end - begin);
+      const int32_t first = piece[char_of[begin]].begin;
+      const int32_t last = piece[char_of[end - 1]].end;
+      if (const int32_t id = Find(part); id >= 0) {
+        out->push_back({id, first, last});
+      } else if (byte_fallback_ && std::all_of(part.begin(), part.end(),
+                                               [&](char c) { return byte_ids_[static_cast<uint8_t>(c)] >= 0; })) {
+        for (const char c : part) out->push_back({byte_ids_[static_cast<uint8_t>(c)], first, last});
+      } else {
+        out->push_back({unk_id_, first, last});
+      }
+    }
+  }
+
+ private:
+  struct Node {
+    double score = 0;
+    int64_t start = -1;  // -1: not reached
+    bool unknown = false;
+  };
+
+  int32_t Find(std::string_view token) const {
+    const auto found = vocabulary_.find(token);
+    return found == vocabulary_.end() ? -1 : found->second;
+  }
+
+  std::vector<std::pair<std::string_view, int32_t>> SortedKeys() const {
+    std::vector<std::pair<std::string_view, int32_t>> keys;
+    for (const auto& [piece, id] : vocabulary_) {
+      if (!piece.empty()) keys.emplace_back(piece, id);
+    }
+    std::sort(keys.begin(), keys.end());
+    return keys;
+  }
+
+  // Spans of the best segmentation; neighbouring unknown characters are one span.
+  std::vector<std::pair<size_t, size_t>> BestPath(std::string_view text) const {
+    std::vector<Node> best(text.size() + 1);
+    for (size_t at = 0; at < text.size();) {
+      size_t next = at;
+      NextCodePoint(text, &next);
+      const double here = best[at].score;
+      const auto relax = [&](size_t end, double score, bool unknown) {
+        Node& node = best[end];
+        if (node.start < 0 || score > node.score) node = {score, static_cast<int64_t>(at), unknown};
+      };
+      bool single = false;
+      trie_.Prefixes(text.substr(at), [&](size_t length, int32_t id) {
+        relax(at + length, pieces_[static_cast<size_t>(id)].second + here, id == unk_id_);
+        single = single || at + length == next;
+      });
+      if (!single) relax(next, unk_score_ + here, true);
+      at = next;
+    }
+    std::vector<std::pair<size_t, size_t>> spans;
+    bool open = false;  // the last span is a run of unknown characters
+    for (size_t end = text.size(); end > 0;) {
+      const Node& node = best[end];
+      const auto begin = static_cast<size_t>(node.start);
+      if (node.unknown && open) {
+        spans.back().first = begin;
+      } else {
+        spans.emplace_back(begin, end);
+      }
+      open = node.unknown;
+      end = begin;
+    }
+    std::reverse(spans.begin(), spans.end());
+    return spans;
+  }
+
+  std::vector<std::pair<std::string, double>> pieces_;
+  Vocabulary vocabulary_;
+  ByteTrie trie_;
+  int32_t unk_id_;
+  bool byte_fallback_;
+  double unk_score_ = 0;
+  int32_t byte_ids_[256];
+};
+
+}  // namespace
+
+Result<std::unique_ptr<TokenModel>> ParseUnigram(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json["vocab"].Array());
+  std::vector<std::pair<std::string, double>> pieces;
+  Vocabulary vocabulary;
+  for (const JsonRef& entry : list) {
+    if (entry.size() != 2) return entry.TypeError("[piece, score]");
+    TV_ASSIGN_OR_RETURN(std::string piece, entry.At(0).String());
+    TV_ASSIGN_OR_RETURN(const double score, entry.At(1).Double());
+    vocabulary[piece] = static_cast<int32_t>(pieces.size());  // a later duplicate wins
+    pieces.emplace_back(std::move(piece), score);
+  }
+  if (pieces.empty()) return json["vocab"].TypeError("at least one piece");
+  const JsonRef unk = json["unk_id"];
+  if (!unk.present() || unk.is_null()) {
+    return ModelError(unk.Where() + ": a Unigram model without an unknown token fails on unknown characters");
+  }
+  TV_ASSIGN_OR_RETURN(const int64_t unk_id, unk.Int());
+  if (unk_id < 0 || unk_id >= static_cast<int64_t>(pieces.size())) return unk.TypeError("an id of the vocabulary");
+  bool byte_fallback = false;
+  if (json["byte_fallback"].present()) {
+    TV_ASSIGN_OR_RETURN(byte_fallback, json["byte_fallback"].Bool());
+  }
+  return std::unique_ptr<TokenModel>(
+      std::make_unique<Unigram>(std::move(pieces), std::move(vocabulary), static_cast<int32_t>(unk_id), byte_fallback));
+}
+
+}  // namespace truevec
