@@ -1,0 +1,547 @@
+// Reference: transformers 5.23 tokenization_utils_tokenizers.py (convert_to_native_format, TokenizersBackend.__init__)
+// and models/{bert,mpnet,roberta,gpt2,xlm_roberta,camembert,t5,albert,deberta_v2,qwen2,llama,gemma}/tokenization_*.py.
+#include "tokenizer/auto_classes.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <map>
+
+#include "base/file.h"
+#include "tokenizer/byte_level.h"
+#include "unicode/unicode.h"
+
+namespace truevec {
+namespace {
+
+constexpr const char* kQwen2Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+// vocab.txt: a token a line, its id the line number.
+Result<json::value> ReadVocabText(const std::string& directory) {
+  TV_ASSIGN_OR_RETURN(const std::string text, ReadFile(directory + "/vocab.txt"));
+  if (const auto bad = FirstInvalidUtf8(text)) {
+    return ModelError("vocab.txt: invalid UTF-8 at byte " + std::to_string(*bad));
+  }
+  json::object vocabulary;
+  int64_t id = 0;
+  for (size_t begin = 0; begin < text.size(); ++id) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    std::string_view line(text.data() + begin, end - begin);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    vocabulary[line] = id;
+    begin = end + 1;
+  }
+  return json::value(std::move(vocabulary));
+}
+
+// merges.txt: two parts a line; lines that begin with # are comments.
+Result<json::value> ReadMergesText(const std::string& directory) {
+  TV_ASSIGN_OR_RETURN(const std::string text, ReadFile(directory + "/merges.txt"));
+  json::array merges;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    std::string_view line(text.data() + begin, end - begin);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (!line.empty() && line[0] != '#') merges.push_back(json::value(line));
+    begin = end + 1;
+  }
+  return json::value(std::move(merges));
+}
+
+// What a class is built from: the vocabulary, its special tokens, and the ids that added tokens will get.
+class Builder {
+ public:
+  Builder(const TokenizerFiles& files, Settings* settings) : files_(files), settings_(settings) {}
+
+  const TokenizerFiles& files() const { return files_; }
+
+  // An object {token: id} or a list [[piece, score]].
+  Status LoadVocabulary() {
+    if (files_.tokenizer) {
+      const JsonRef vocabulary = files_.tokenizer->root()["model"]["vocab"];
+      if (!vocabulary.is_object() && !vocabulary.is_array()) return vocabulary.TypeError("an object or an array");
+      vocabulary_ = vocabulary.value();
+    } else if (FileExists(files_.directory + "/vocab.json")) {
+      TV_ASSIGN_OR_RETURN(const JsonFile file, JsonFile::Load(files_.directory + "/vocab.json", "vocab.json"));
+      TV_RETURN_IF_ERROR(file.root().ExpectObject());
+      vocabulary_ = file.root().value();
+    } else {
+      TV_ASSIGN_OR_RETURN(vocabulary_, ReadVocabText(files_.directory));
+    }
+    return Status::Ok();
+  }
+
+  Result<json::value> Merges() const {
+    if (!files_.tokenizer) return ReadMergesText(files_.directory);
+    const JsonRef merges = files_.tokenizer->root()["model"]["merges"];
+    if (!merges.is_array()) return merges.TypeError("an array");
+    return merges.value();
+  }
+
+  Status RequireKind(bool object) const {
+    if (vocabulary_.is_object() == object) return Status::Ok();
+    return ModelError("tokenizer.json: model.vocab: the tokenizer class needs " +
+                      std::string(object ? "an object of tokens" : "a list of [piece, score]"));
+  }
+
+  // Declares a special token of the class; gives its text.
+  Result<std::string> Special(std::string_view key, std::string_view fallback) {
+    TV_ASSIGN_OR_RETURN(std::string text, SpecialTokenText(files_, key, fallback));
+    if (!text.empty()) specials_.push_back(text);
+    return text;
+  }
+
+  Result<json::value> Value(std::string_view key, json::value fallback, const std::string& setting) const {
+    return TokenizerConfigValue(files_, key, std::move(fallback), settings_, setting);
+  }
+  Result<bool> Flag(std::string_view key, bool fallback) const {
+    TV_ASSIGN_OR_RETURN(const json::value value, Value(key, fallback, std::string(key)));
+    if (value.is_null()) return fallback;
+    if (!value.is_bool()) return files_.Config(key).TypeError("true or false");
+    return value.get_bool();
+  }
+
+  // added_tokens_decoder by id, else tokenizer.json's list; then declared and extra special tokens not among them.
+  Status CollectAdded();
+  // The id of `token` in the finished tokenizer.
+  Result<int64_t> Id(const std::string& token) const;
+
+  json::value TakeVocabulary() { return std::move(vocabulary_); }
+  const json::value& vocabulary() const { return vocabulary_; }
+  json::array TakeAdded() { return std::move(added_); }
+
+ private:
+  bool HasAdded(std::string_view content) const {
+    return std::any_of(added_.begin(), added_.end(), [&](const json::value& token) {
+      return token.is_object() && token.get_object().contains("content") &&
+             token.get_object().at("content") == json::value(content);
+    });
+  }
+  void AddSpecial(std::string_view content) {
+    if (HasAdded(content)) return;
+    added_.push_back(json::object{{"content", content},
+                                  {"single_word", false},
+                                  {"lstrip", false},
+                                  {"rstrip", false},
+                                  {"normalized", false},
+                                  {"special", true}});
+  }
+  std::optional<int64_t> VocabularyId(const std::string& token) const;
+
+  const TokenizerFiles& files_;
+  Settings* settings_;
+  json::value vocabulary_;
+  std::vector<std::string> specials_;
+  json::array added_;
+};
+
+Status Builder::CollectAdded() {
+  const JsonRef decoder = files_.Config("added_tokens_decoder");
+  if (decoder.is_object()) {
+    std::map<int64_t, json::value> by_id;
+    for (const auto& member : decoder.value().get_object()) {
+      if (!member.value().is_object()) return decoder[member.key()].TypeError("an object");
+      by_id[std::atoll(std::string(member.key()).c_str())] = member.value();
+    }
+    for (auto& [id, token] : by_id) added_.push_back(std::move(token));
+  } else if (files_.tokenizer) {
+    const JsonRef list = files_.tokenizer->root()["added_tokens"];
+    if (list.is_array()) added_ = list.value().get_array();
+  }
+  for (const std::string& content : specials_) AddSpecial(content);
+  for (const std::string_view key : {"additional_special_tokens", "extra_special_tokens"}) {
+    const JsonRef extra = files_.Config(key);
+    for (size_t i = 0; extra.is_array() && i < extra.size(); ++i) {
+      const JsonRef token = extra.At(i);
+      TV_ASSIGN_OR_RETURN(const std::string content, token.is_object() ? token["content"].String() : token.String());
+      AddSpecial(content);
+    }
+  }
+  return Status::Ok();
+}
+
+std::optional<int64_t> Builder::VocabularyId(const std::string& token) const {
+  if (vocabulary_.is_object()) {
+    const json::value* id = vocabulary_.get_object().if_contains(token);
+    if (id == nullptr || !id->is_int64()) return std::nullopt;
+    return id->get_int64();
+  }
+  const json::array& list = vocabulary_.get_array();
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i].is_array() && !list[i].get_array().empty() && list[i].get_array()[0] == json::value(token)) {
+      return static_cast<int64_t>(i);
+    }
+  }
+  return std::nullopt;
+}
+
+Result<int64_t> Builder::Id(const std::string& token) const {
+  if (const auto id = VocabularyId(token)) return *id;
+  auto next =
+      static_cast<int64_t>(vocabulary_.is_object() ? vocabulary_.get_object().size() : vocabulary_.get_array().size());
+  for (const json::value& added : added_) {
+    const json::value& content = added.get_object().at("content");
+    if (!content.is_string() || VocabularyId(std::string(content.get_string()))) continue;
+    if (content == json::value(token)) return next;
+    ++next;
+  }
+  return ModelError(files_.directory + ": special token \"" + token + "\" is not in the tokenizer's vocabulary");
+}
+
+// "[CLS]:0 $A:0 [SEP]:0" as a template; $A and $B are the sequences.
+json::array Pieces(const std::vector<std::pair<std::string, int>>& items) {
+  json::array pieces;
+  for (const auto& [name, type] : items) {
+    const bool sequence = name == "$A" || name == "$B";
+    pieces.push_back(json::object{{sequence ? "Sequence" : "SpecialToken",
+                                   json::object{{"id", sequence ? name.substr(1) : name}, {"type_id", type}}}});
+  }
+  return pieces;
+}
+
+using Items = std::vector<std::pair<std::string, int>>;
+
+Result<json::value> Template(const Builder& builder, const Items& single, const Items& pair) {
+  json::object specials;
+  for (const auto& [name, type] : pair) {
+    if (name == "$A" || name == "$B" || specials.contains(name)) continue;
+    TV_ASSIGN_OR_RETURN(const int64_t id, builder.Id(name));
+    specials[name] = json::object{{"id", name}, {"ids", json::array{id}}, {"tokens", json::array{name}}};
+  }
+  return json::value(json::object{{"type", "TemplateProcessing"},
+                                  {"single", Pieces(single)},
+                                  {"pair", Pieces(pair)},
+                                  {"special_tokens", std::move(specials)}});
+}
+
+Result<json::value> RobertaTemplate(const Builder& builder, const std::string& cls, const std::string& sep,
+                                    bool add_prefix_space) {
+  TV_ASSIGN_OR_RETURN(const int64_t cls_id, builder.Id(cls));
+  TV_ASSIGN_OR_RETURN(const int64_t sep_id, builder.Id(sep));
+  return json::value(json::object{{"type", "RobertaProcessing"},
+                                  {"sep", json::array{sep, sep_id}},
+                                  {"cls", json::array{cls, cls_id}},
+                                  {"trim_offsets", true},
+                                  {"add_prefix_space", add_prefix_space}});
+}
+
+// The file's own post-processor: what classes keep that do not set one.
+json::value FilePostProcessor(const Builder& builder) {
+  if (!builder.files().tokenizer) return nullptr;
+  const JsonRef processor = builder.files().tokenizer->root()["post_processor"];
+  return processor.present() ? processor.value() : json::value(nullptr);
+}
+
+struct Components {
+  json::value normalizer;
+  json::value pre_tokenizer;
+  json::value post_processor;
+  json::object model;  // without the vocabulary
+};
+
+json::value Assemble(Builder* builder, Components parts) {
+  parts.model["vocab"] = builder->TakeVocabulary();
+  json::object root;
+  root["version"] = "1.0";
+  root["added_tokens"] = builder->TakeAdded();
+  root["normalizer"] = std::move(parts.normalizer);
+  root["pre_tokenizer"] = std::move(parts.pre_tokenizer);
+  root["post_processor"] = std::move(parts.post_processor);
+  root["model"] = std::move(parts.model);
+  return root;
+}
+
+json::object WordPieceModel(const std::string& unk) {
+  return {{"type", "WordPiece"},
+          {"unk_token", unk},
+          {"continuing_subword_prefix", "##"},
+          {"max_input_chars_per_word", 100}};
+}
+
+Result<json::value> BertNormalizerJson(const Builder& builder) {
+  TV_ASSIGN_OR_RETURN(const json::value lower, builder.Value("do_lower_case", true, "lowercase"));
+  TV_ASSIGN_OR_RETURN(const json::value strip, builder.Value("strip_accents", nullptr, "strip_accents"));
+  TV_ASSIGN_OR_RETURN(const json::value chinese,
+                      builder.Value("tokenize_chinese_chars", true, "tokenize_chinese_chars"));
+  return json::value(json::object{{"type", "BertNormalizer"},
+                                  {"clean_text", true},
+                                  {"handle_chinese_chars", chinese},
+                                  {"strip_accents", strip},
+                                  {"lowercase", lower}});
+}
+
+Result<json::value> BuildBert(Builder* b) {
+  TV_RETURN_IF_ERROR(b->RequireKind(true));
+  TV_ASSIGN_OR_RETURN(const std::string unk, b->Special("unk_token", "[UNK]"));
+  TV_ASSIGN_OR_RETURN(const std::string sep, b->Special("sep_token", "[SEP]"));
+  TV_RETURN_IF_ERROR(b->Special("pad_token", "[PAD]").status());
+  TV_ASSIGN_OR_RETURN(const std::string cls, b->Special("cls_token", "[CLS]"));
+  TV_RETURN_IF_ERROR(b->Special("mask_token", "[MASK]").status());
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  Components parts;
+  TV_ASSIGN_OR_RETURN(parts.normalizer, BertNormalizerJson(*b));
+  parts.pre_tokenizer = json::object{{"type", "BertPreTokenizer"}};
+  TV_ASSIGN_OR_RETURN(parts.post_processor, Template(*b, {{cls, 0}, {"$A", 0}, {sep, 0}},
+                                                     {{cls, 0}, {"$A", 0}, {sep, 0}, {"$B", 1}, {sep, 1}}));
+  parts.model = WordPieceModel(unk);
+  return Assemble(b, std::move(parts));
+}
+
+Result<json::value> BuildMpnet(Builder* b) {
+  TV_RETURN_IF_ERROR(b->RequireKind(true));
+  TV_RETURN_IF_ERROR(b->Special("bos_token", "<s>").status());
+  TV_RETURN_IF_ERROR(b->Special("eos_token", "</s>").status());
+  TV_ASSIGN_OR_RETURN(const std::string sep, b->Special("sep_token", "</s>"));
+  TV_ASSIGN_OR_RETURN(const std::string cls, b->Special("cls_token", "<s>"));
+  TV_ASSIGN_OR_RETURN(const std::string unk, b->Special("unk_token", "[UNK]"));
+  TV_RETURN_IF_ERROR(b->Special("pad_token", "<pad>").status());
+  TV_RETURN_IF_ERROR(b->Special("mask_token", "<mask>").status());
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  Components parts;
+  TV_ASSIGN_OR_RETURN(parts.normalizer, BertNormalizerJson(*b));
+  parts.pre_tokenizer = json::object{{"type", "BertPreTokenizer"}};
+  TV_ASSIGN_OR_RETURN(parts.post_processor, RobertaTemplate(*b, cls, sep, false));
+  parts.model = WordPieceModel(unk);
+  return Assemble(b, std::move(parts));
+}
+
+json::value ByteLevelJson(bool add_prefix_space, bool use_regex) {
+  return json::object{
+      {"type", "ByteLevel"}, {"add_prefix_space", add_prefix_space}, {"trim_offsets", true}, {"use_regex", use_regex}};
+}
+
+Result<json::object> BpeModel(const Builder& b, json::value unk, bool fuse_unk, bool byte_fallback) {
+  TV_RETURN_IF_ERROR(b.RequireKind(true));
+  TV_ASSIGN_OR_RETURN(json::value merges, b.Merges());
+  return json::object{{"type", "BPE"},
+                      {"unk_token", std::move(unk)},
+                      {"fuse_unk", fuse_unk},
+                      {"byte_fallback", byte_fallback},
+                      {"merges", std::move(merges)}};
+}
+
+Result<json::value> BuildRoberta(Builder* b) {
+  TV_RETURN_IF_ERROR(b->Special("bos_token", "<s>").status());
+  TV_RETURN_IF_ERROR(b->Special("eos_token", "</s>").status());
+  TV_ASSIGN_OR_RETURN(const std::string sep, b->Special("sep_token", "</s>"));
+  TV_ASSIGN_OR_RETURN(const std::string cls, b->Special("cls_token", "<s>"));
+  TV_RETURN_IF_ERROR(b->Special("unk_token", "<unk>").status());
+  TV_RETURN_IF_ERROR(b->Special("pad_token", "<pad>").status());
+  TV_RETURN_IF_ERROR(b->Special("mask_token", "<mask>").status());
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", false));
+  Components parts;
+  parts.pre_tokenizer = ByteLevelJson(prefix, true);
+  TV_ASSIGN_OR_RETURN(parts.post_processor, RobertaTemplate(*b, cls, sep, prefix));
+  TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, nullptr, false, false));
+  return Assemble(b, std::move(parts));
+}
+
+Result<json::value> BuildGpt2(Builder* b) {
+  TV_RETURN_IF_ERROR(b->Special("unk_token", "<|endoftext|>").status());
+  TV_RETURN_IF_ERROR(b->Special("bos_token", "<|endoftext|>").status());
+  TV_RETURN_IF_ERROR(b->Special("eos_token", "<|endoftext|>").status());
+  TV_RETURN_IF_ERROR(b->Special("pad_token", "").status());
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", false));
+  Components parts;
+  parts.pre_tokenizer = ByteLevelJson(prefix, true);
+  parts.post_processor = FilePostProcessor(*b);
+  TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, nullptr, false, false));
+  return Assemble(b, std::move(parts));
+}
+
+Result<json::value> BuildQwen2(Builder* b) {
+  TV_RETURN_IF_ERROR(b->Special("unk_token", "<|endoftext|>").status());
+  TV_RETURN_IF_ERROR(b->Special("bos_token", "").status());
+  TV_RETURN_IF_ERROR(b->Special("eos_token", "<|endoftext|>").status());
+  TV_RETURN_IF_ERROR(b->Special("pad_token", "<|endoftext|>").status());
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", false));
+  Components parts;
+  parts.normalizer = json::object{{"type", "NFC"}};
+  json::value split = json::object{{"type", "Split"},
+                                   {"pattern", json::object{{"Regex", kQwen2Pattern}}},
+                                   {"behavior", "Isolated"},
+                                   {"invert", false}};
+  parts.pre_tokenizer = json::object{{"type", "Sequence"},
+                                     {"pretokenizers", json::array{std::move(split), ByteLevelJson(prefix, false)}}};
+  parts.post_processor = FilePostProcessor(*b);
+  TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, nullptr, false, false));
+  return Assemble(b, std::move(parts));
+}
+
+Result<json::value> BuildLlama(Builder* b) {
+  TV_ASSIGN_OR_RETURN(const std::string unk, b->Special("unk_token", "<unk>"));
+  TV_RETURN_IF_ERROR(b->Special("bos_token", "<s>").status());
+  TV_RETURN_IF_ERROR(b->Special("eos_token", "</s>").status());
+  TV_RETURN_IF_ERROR(b->Special("pad_token", "").status());
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", true));
+  TV_ASSIGN_OR_RETURN(const bool legacy, b->Flag("legacy", false));
+  Components parts;
+  parts.pre_tokenizer = json::object{{"type", "Metaspace"},
+                                     {"replacement", "▁"},
+                                     {"prepend_scheme", !prefix  ? "never"
+                                                        : legacy ? "always"
+                                                                 : "first"},
+                                     {"split", false}};
+  parts.post_processor = FilePostProcessor(*b);
+  TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, nullptr, true, true));
+  return Assemble(b, std::move(parts));
+}
+
+Result<json::value> BuildGemma(Builder* b) {
+  TV_ASSIGN_OR_RETURN(const std::string unk, b->Special("unk_token", "<unk>"));
+  for (const auto& [key, token] : {std::pair("bos_token", "<bos>"), std::pair("eos_token", "<eos>"),
+                                   std::pair("pad_token", "<pad>"), std::pair("mask_token", "<mask>")}) {
+    TV_RETURN_IF_ERROR(b->Special(key, token).status());
+  }
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  Components parts;
+  parts.normalizer = json::object{{"type", "Replace"}, {"pattern", json::object{{"String", " "}}}, {"content", "▁"}};
+  parts.pre_tokenizer = json::object{{"type", "Split"},
+                                     {"pattern", json::object{{"String", " "}}},
+                                     {"behavior", "MergedWithPrevious"},
+                                     {"invert", false}};
+  parts.post_processor = FilePostProcessor(*b);
+  TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, json::value(unk), true, true));
+  return Assemble(b, std::move(parts));
+}
+
+json::value Metaspace(bool prefix, const char* otherwise) {
+  return json::object{
+      {"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", prefix ? "always" : otherwise}, {"split", true}};
+}
+
+json::value WhitespaceAndMetaspace(bool prefix) {
+  return json::object{
+      {"type", "Sequence"},
+      {"pretokenizers", json::array{json::object{{"type", "WhitespaceSplit"}}, Metaspace(prefix, "never")}}};
+}
+
+// The Precompiled normalizer of the file, alone or in a Sequence; null when there is none.
+json::value FileCharsmap(const Builder& b) {
+  if (!b.files().tokenizer) return nullptr;
+  const JsonRef normalizer = b.files().tokenizer->root()["normalizer"];
+  if (normalizer["type"].present() && normalizer["type"].value() == json::value("Precompiled"))
+    return normalizer.value();
+  const JsonRef list = normalizer["normalizers"];
+  for (size_t i = 0; i < list.size(); ++i) {
+    const JsonRef type = list.At(i)["type"];
+    if (type.present() && type.value() == json::value("Precompiled")) return list.At(i).value();
+  }
+  return nullptr;
+}
+
+json::object UnigramModel(int64_t unk_id) {
+  return {{"type", "Unigram"}, {"unk_id", unk_id}, {"byte_fallback", false}};
+}
+
+Result<json::value> BuildXlmRoberta(Builder* b) {
+  TV_RETURN_IF_ERROR(b->RequireKind(false));
+  TV_ASSIGN_OR_RETURN(const std::string bos, b->Special("bos_token", "<s>"));
+  TV_ASSIGN_OR_RETURN(const std::string eos, b->Special("eos_token", "</s>"));
+  for (const auto& [key, token] :
+       {std::pair("sep_token", "</s>"), std::pair("cls_token", "<s>"), std::pair("unk_token", "<unk>"),
+        std::pair("pad_token", "<pad>"), std::pair("mask_token", "<mask>")}) {
+    TV_RETURN_IF_ERROR(b->Special(key, token).status());
+  }
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", true));
+  Components parts;
+  parts.normalizer = FileCharsmap(*b);
+  parts.pre_tokenizer = WhitespaceAndMetaspace(prefix);
+  TV_ASSIGN_OR_RETURN(parts.post_processor, Template(*b, {{bos, 0}, {"$A", 0}, {eos, 0}},
+                                                     {{bos, 0}, {"$A", 0}, {eos, 0}, {eos, 0}, {"$B", 0}, {eos, 0}}));
+  parts.model = UnigramModel(3);
+  return Assemble(b, std::move(parts));
+}
+
+Result<json::value> BuildCamembert(Builder* b) {
+  TV_ASSIGN_OR_RETURN(const std::string unk, SpecialTokenText(b->files(), "unk_token", "<unk>"));
+  TV_ASSIGN_OR_RETURN(json::value root, BuildXlmRoberta(b));
+  const json::array& list = root.at("model").at("vocab").get_array();
+  int64_t unk_id = 0;
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i].is_array() && list[i].get_array()[0] == json::value(unk)) {
+      unk_id = static_cast<int64_t>(i);
+      break;
+    }
+  }
+  root.get_object()["model"].get_object()["unk_id"] = unk_id;
+  return root;
+}
+
+Result<json::value> BuildT5(Builder* b) {
+  TV_RETURN_IF_ERROR(b->RequireKind(false));
+  TV_RETURN_IF_ERROR(b->Special("eos_token", "</s>").status());
+  TV_RETURN_IF_ERROR(b->Special("unk_token", "<unk>").status());
+  TV_RETURN_IF_ERROR(b->Special("pad_token", "<pad>").status());
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  Components parts;
+  parts.normalizer = FileCharsmap(*b);
+  parts.pre_tokenizer = WhitespaceAndMetaspace(true);
+  TV_ASSIGN_OR_RETURN(parts.post_processor,
+                      Template(*b, {{"$A", 0}, {"</s>", 0}}, {{"$A", 0}, {"</s>", 0}, {"$B", 0}, {"</s>", 0}}));
+  parts.model = UnigramModel(2);
+  return Assemble(b, std::move(parts));
+}
+
+struct ClassRow {
+  std::string_view name;
+  Result<json::value> (*build)(Builder* builder);
+};
+
+constexpr std::array kClasses = {
+    ClassRow{"BertTokenizer", BuildBert},           ClassRow{"DistilBertTokenizer", BuildBert},
+    ClassRow{"ElectraTokenizer", BuildBert},        ClassRow{"MPNetTokenizer", BuildMpnet},
+    ClassRow{"RobertaTokenizer", BuildRoberta},     ClassRow{"GPT2Tokenizer", BuildGpt2},
+    ClassRow{"Qwen2Tokenizer", BuildQwen2},         ClassRow{"LlamaTokenizer", BuildLlama},
+    ClassRow{"GemmaTokenizer", BuildGemma},         ClassRow{"XLMRobertaTokenizer", BuildXlmRoberta},
+    ClassRow{"CamembertTokenizer", BuildCamembert}, ClassRow{"T5Tokenizer", BuildT5},
+};
+
+}  // namespace
+
+Result<json::value> TokenizerConfigValue(const TokenizerFiles& files, std::string_view key, json::value fallback,
+                                         Settings* settings, const std::string& setting) {
+  const JsonRef ref = files.Config(key);
+  const bool present = ref.present();
+  json::value value = present ? ref.value() : std::move(fallback);
+  if (settings != nullptr) {
+    settings->Record(setting, value,
+                     present ? SettingSource::File(ref.file(), ref.key()) : SettingSource::Default("transformers 5"));
+  }
+  return value;
+}
+
+// Without an added_tokens_decoder, special_tokens_map.json wins over tokenizer_config.json (the legacy rule of
+// _from_pretrained); with one it is not read.
+Result<std::string> SpecialTokenText(const TokenizerFiles& files, std::string_view key, std::string_view fallback) {
+  const bool legacy = !files.Config("added_tokens_decoder").present();
+  for (const std::optional<JsonFile>* file : {&files.special_map, &files.config}) {
+    if (!file->has_value() || (file == &files.special_map && !legacy)) continue;
+    const JsonRef ref = (*file)->root()[key];
+    if (!ref.present() || ref.is_null()) continue;
+    return ref.is_object() ? ref["content"].String() : ref.String();
+  }
+  return std::string(fallback);
+}
+
+Result<json::value> BuildTokenizerJson(const std::string& name, const TokenizerFiles& files, Settings* settings) {
+  Builder builder(files, settings);
+  if (name == "TokenizersBackend") {
+    if (!files.tokenizer) return ModelError(files.directory + ": no tokenizer.json, which " + name + " needs");
+    return files.tokenizer->root().value();
+  }
+  for (const ClassRow& row : kClasses) {
+    if (row.name != name) continue;
+    TV_RETURN_IF_ERROR(builder.LoadVocabulary());
+    return row.build(&builder);
+  }
+  return ModelError("tokenizer_config.json: tokenizer_class: \"" + name + "\" is not supported");
+}
+
+}  // namespace truevec
