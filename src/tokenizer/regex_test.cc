@@ -1,0 +1,60 @@
+// The regex engine: matches as Oniguruma finds them (research with onig 6.9.10: Ruby syntax), refusals, and its budget.
+#include <gtest/gtest.h>
+
+#include "tokenizer/regex.h"
+#include "unicode/unicode.h"
+
+namespace truevec {
+namespace {
+
+// All matches, joined by |.
+std::string All(std::string_view pattern, std::string_view text) {
+  auto regex = Regex::Compile(pattern);
+  if (!regex.ok()) return "refused: " + regex.status().message();
+  const std::vector<uint32_t> cps = DecodeUtf8(text);
+  std::string out;
+  for (size_t from = 0; from <= cps.size();) {
+    auto match = regex->Find(cps, from);
+    if (!match.ok()) return "error: " + match.status().message();
+    if (!*match) break;
+    out += out.empty() ? "" : "|";
+    for (size_t i = (*match)->first; i < (*match)->second; ++i) AppendUtf8(cps[i], &out);
+    from = std::max((*match)->second, from + 1);
+  }
+  return out;
+}
+
+TEST(Regex, FindsLeftmostGreedyMatches) {
+  EXPECT_EQ(All(R"( ?\p{L}+|\s+(?!\S)|\s+)", "ab  cd "), "ab| | cd| ");
+  EXPECT_EQ(All(R"(\p{N}{1,3})", "1234567"), "123|456|7");
+  EXPECT_EQ(All(R"([^\r\n\p{L}\p{N}]?\p{L}+)", "-ab\ncd"), "-ab|cd");
+  EXPECT_EQ(All(R"((?<=a)b|(?<!a)c)", "ab cac"), "b|c");
+  EXPECT_EQ(All(R"(a+?b|a*)", "aaab"), "aaab");
+  EXPECT_EQ(All(R"(^b$)", "a\nb\nc"), "b");
+  EXPECT_EQ(All(R"([a-w&&[^c-g]]+)", "abcdefghw"), "ab|hw");
+  EXPECT_EQ(All(R"(\bx\b)", "x xx x"), "x|x");
+  EXPECT_EQ(All(R"(\u3042\x{3044}\x41)", "あいA"), "あいA");
+}
+
+TEST(Regex, FollowsRubySyntaxWhereEnginesDiffer) {
+  EXPECT_EQ(All(R"((?i:'s))", "it'S 'ſ"), "'S|'ſ");
+  EXPECT_EQ(All(R"(\p{N}{3}+)", "1234567"), "123456");  // (?:...{3})+, not possessive
+  EXPECT_EQ(All(R"(a++a)", "aaa"), "");                 // ++ is possessive
+  EXPECT_EQ(All(R"(a{,3})", "aaaa"), "aaa|a");
+  EXPECT_EQ(All(R"(\h+)", "xfF9g"), "fF9");
+  EXPECT_EQ(All(R"(x{y)", "x{y"), "x{y");
+}
+
+TEST(Regex, RefusesWhatItDoesNotKnow) {
+  for (const char* pattern : {"(a", "a)", "[a", "*a", R"((a)\1)", R"(\p{Klingon})", "(?s)a", "(a*)*", "[b-a]", "a\\"}) {
+    EXPECT_TRUE(All(pattern, "a").starts_with("refused: pattern \"")) << pattern;
+  }
+}
+
+TEST(Regex, StopsAtItsBudgetInsteadOfHanging) {
+  const std::string text(3000, 'a');
+  EXPECT_TRUE(All("(?:a+)+b", text).find("too many steps") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace truevec
