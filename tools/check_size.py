@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 MAX_FILE, MAX_FUNCTION = 1000, 120
-START = re.compile(r"^( {0,4})[\w:~<>,&*\[\]() =\"'.+-]*\)[^;]*\{$")
+START = re.compile(r"^( *)\S.*\)( const| override| noexcept| final|( -> [\w:<>]+))* \{$")
 
 
 def long_functions(lines):
@@ -16,7 +16,10 @@ def long_functions(lines):
     for number, line in enumerate(lines, 1):
         match = START.match(line)
         if opened is None and match and not line.lstrip().startswith(("namespace", "if", "for", "while", "switch")):
-            opened = (number, match[1])
+            first = number - 1  # the signature begins where its continuation lines end
+            while len(lines[first]) - len(lines[first].lstrip()) > 4:
+                first -= 1
+            opened = (first + 1, lines[first][: len(lines[first]) - len(lines[first].lstrip())])
         elif opened is not None and line.startswith(opened[1] + "}"):
             if number - opened[0] > MAX_FUNCTION:
                 yield opened[0], number - opened[0]
