@@ -56,8 +56,10 @@ struct KernelTable {
   // Returns the sum of exp; 0 when nothing is visible.
   double (*softmax)(const SoftmaxArgs& args);
   void (*activate)(Act act, float* x, int64_t n);
-  // out = (x - mean) / sqrt(var + eps) * weight + bias; sums in double.
-  void (*layer_norm)(const float* x, int64_t n, const float* weight, const float* bias, double eps, float* out);
+  // out = (v - mean) / sqrt(var + eps) * weight + bias with v = x + residual (null: x alone); in double throughout.
+  // out may alias x or residual.
+  void (*layer_norm)(const float* x, const float* residual, int64_t n, const float* weight, const float* bias,
+                     double eps, float* out);
   // out = x / sqrt(mean(x^2) + eps) * (offset + weight)
   void (*rms_norm)(const float* x, int64_t n, const float* weight, double eps, float offset, float* out);
   // Sum of squares in double, lanes as above.

@@ -55,25 +55,32 @@ static void Activate(Act act, float* x, int64_t n) {
   }
 }
 
-static void LayerNorm(const float* x, int64_t n, const float* weight, const float* bias, double eps, float* out) {
+// x + residual in double (the sum is not rounded before it is normalised).
+static inline D16 Summed(const float* x, const float* residual, int64_t i, int64_t count) {
+  const D16 v = Widen(LoadN(x + i, count));
+  return residual != nullptr ? AddD(v, Widen(LoadN(residual + i, count))) : v;
+}
+
+static void LayerNorm(const float* x, const float* residual, int64_t n, const float* weight, const float* bias,
+                      double eps, float* out) {
   D16 sum = ZeroD();
-  for (int64_t i = 0; i < n; i += 16) sum = AddD(sum, Widen(LoadN(x + i, n - i < 16 ? n - i : 16)));
+  for (int64_t i = 0; i < n; i += 16) sum = AddD(sum, Summed(x, residual, i, n - i < 16 ? n - i : 16));
   const double mean = ReduceD(sum) / (double)n;
   const D16 mean_d = Set1D(mean);
   D16 squares = ZeroD();
   for (int64_t i = 0; i + 16 <= n; i += 16) {
-    const D16 d = SubD(Widen(Load(x + i)), mean_d);
+    const D16 d = SubD(Summed(x, residual, i, 16), mean_d);
     squares = FmaD(d, d, squares);
   }
   double variance = ReduceD(squares);
   for (int64_t i = n / 16 * 16; i < n; ++i) {
-    const double d = (double)x[i] - mean;
+    const double d = (double)x[i] + (residual != nullptr ? (double)residual[i] : 0.0) - mean;
     variance += d * d;
   }
   const D16 scale = Set1D(1.0 / __builtin_sqrt(variance / (double)n + eps));
   for (int64_t i = 0; i < n; i += 16) {
     const int64_t count = n - i < 16 ? n - i : 16;
-    D16 y = MulD(SubD(Widen(LoadN(x + i, count)), mean_d), scale);
+    D16 y = MulD(SubD(Summed(x, residual, i, count), mean_d), scale);
     if (weight != nullptr) y = MulD(y, Widen(LoadN(weight + i, count)));
     if (bias != nullptr) y = AddD(y, Widen(LoadN(bias + i, count)));
     StoreN(out + i, Narrow(y), count);

@@ -7,6 +7,10 @@
 namespace truevec {
 
 Result<LoadedModel> LoadBert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadDistilBert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadElectra(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadMpnet(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadRoberta(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 
 }  // namespace truevec
 

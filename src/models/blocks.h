@@ -19,8 +19,9 @@ struct NormWeights {
   double eps = 0;
 
   static Result<NormWeights> Load(const WeightScope& scope, int64_t width, double eps);
-  void Apply(const ExecContext& ctx, ConstMatrix x, Matrix out) const {
-    LayerNorm(ctx, x, weight.data(), bias.empty() ? nullptr : bias.data(), eps, out);
+  // LN(x), or LN(x + residual).
+  void Apply(const ExecContext& ctx, ConstMatrix x, Matrix out, const ConstMatrix* residual = nullptr) const {
+    LayerNorm(ctx, x, weight.data(), bias.empty() ? nullptr : bias.data(), eps, out, residual);
   }
 };
 

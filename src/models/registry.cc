@@ -15,6 +15,12 @@ struct Architecture {
 
 constexpr std::array kArchitectures = {
     Architecture{"bert", LoadBert},
+    Architecture{"camembert", LoadRoberta},
+    Architecture{"distilbert", LoadDistilBert},
+    Architecture{"electra", LoadElectra},
+    Architecture{"mpnet", LoadMpnet},
+    Architecture{"roberta", LoadRoberta},
+    Architecture{"xlm-roberta", LoadRoberta},
 };
 
 // Keys of config.json that transformers keeps for training, generation or bookkeeping: none changes a vector.

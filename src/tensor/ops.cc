@@ -76,10 +76,13 @@ void GatedActivation(const ExecContext& ctx, Activation activation, ConstMatrix 
   });
 }
 
-void LayerNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, const float* bias, double eps, Matrix out) {
+void LayerNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, const float* bias, double eps, Matrix out,
+               const ConstMatrix* residual) {
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {
-    for (int64_t r = first; r < last; ++r)
-      kernels::Active().layer_norm(x.row(r), x.cols, weight, bias, eps, out.row(r));
+    for (int64_t r = first; r < last; ++r) {
+      const float* add = residual != nullptr ? residual->row(r) : nullptr;
+      kernels::Active().layer_norm(x.row(r), add, x.cols, weight, bias, eps, out.row(r));
+    }
   });
 }
 

@@ -61,8 +61,10 @@ void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix o
 // `gate_first` says whether the gate is the first half. out [M, width].
 void GatedActivation(const ExecContext& ctx, Activation activation, ConstMatrix gate_up, bool gate_first, Matrix out);
 
-// out = (x - mean) / sqrt(var + eps) * weight + bias; weight, bias [cols], bias may be null. out may alias x.
-void LayerNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, const float* bias, double eps, Matrix out);
+// out = (v - mean) / sqrt(var + eps) * weight + bias with v = x + residual (null: x alone), all in double; weight, bias
+// [cols], bias may be null. out may alias x or residual.
+void LayerNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, const float* bias, double eps, Matrix out,
+               const ConstMatrix* residual = nullptr);
 // out = x / sqrt(mean(x^2) + eps) * (weight_offset + weight). Gemma has weight_offset 1.
 void RmsNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, double eps, float weight_offset, Matrix out);
 // The same per head over `head_dim` columns (Qwen3, Gemma3 q/k norm), in place.
