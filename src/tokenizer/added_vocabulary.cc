@@ -37,6 +37,7 @@ Result<AddedVocabulary> AddedVocabulary::Parse(const JsonRef& json, const Vocabu
   AddedVocabulary added;
   if (!json.present() || json.is_null()) return added;
   TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json.Array());
+  // The next free id: the vocabulary's size, or one above the highest added id that is not below that size.
   int32_t next = static_cast<int32_t>(vocabulary.size());
   std::unordered_map<std::string, size_t> seen;
   for (const JsonRef& element : list) {
@@ -48,7 +49,8 @@ Result<AddedVocabulary> AddedVocabulary::Parse(const JsonRef& json, const Vocabu
       added.tokens_[known->second] = std::move(token);
       continue;
     }
-    token.id = found != vocabulary.end() ? found->second : next++;
+    token.id = found != vocabulary.end() ? found->second : next;
+    next = std::max(next, token.id + 1);
     seen.emplace(token.content, added.tokens_.size());
     added.tokens_.push_back(std::move(token));
   }
@@ -95,6 +97,7 @@ void AddedVocabulary::Split(const Text& text, bool normalized, std::vector<Segme
     size_t begin = i;
     size_t end = i + match->text.size();
     i = end;  // stripping does not move the search (tokenizers rescans the spaces after an rstrip token)
+    if (encode_special_tokens_ && token.special) continue;
     if (token.single_word &&
         ((begin > 0 && IsWordCharacter(text[begin - 1].cp)) || (end < text.size() && IsWordCharacter(text[end].cp)))) {
       continue;

@@ -41,6 +41,8 @@ class AddedVocabulary {
   // leftmost, then longest. Appends the segments of `text`.
   void Split(const Text& text, bool normalized, std::vector<Segment>* out) const;
   const std::vector<AddedToken>& tokens() const { return tokens_; }
+  // Special tokens in a text are plain text (tokenizers' encode_special_tokens, transformers' split_special_tokens).
+  void set_encode_special_tokens(bool value) { encode_special_tokens_ = value; }
 
  private:
   struct Pattern {
@@ -50,6 +52,7 @@ class AddedVocabulary {
   using Patterns = std::unordered_map<uint32_t, std::vector<Pattern>>;  // by first character, longest first
   static void AddPattern(Patterns* patterns, Pattern pattern);
 
+  bool encode_special_tokens_ = false;
   std::vector<AddedToken> tokens_;
   Patterns raw_;
   Patterns normalized_;

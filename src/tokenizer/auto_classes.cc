@@ -17,6 +17,9 @@ namespace {
 constexpr const char* kQwen2Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+constexpr const char* kQwen35Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
 // vocab.txt: a token a line, its id the line number.
 Result<json::value> ReadVocabText(const std::string& directory) {
   TV_ASSIGN_OR_RETURN(const std::string text, ReadFile(directory + "/vocab.txt"));
@@ -86,11 +89,12 @@ class Builder {
   }
 
   // Declares a special token of the class; gives its text.
-  Result<std::string> Special(std::string_view key, std::string_view fallback) {
-    TV_ASSIGN_OR_RETURN(std::string text, SpecialTokenText(files_, key, fallback));
-    if (!text.empty()) specials_.push_back(text);
-    return text;
+  Result<std::string> Special(std::string_view key, std::string_view fallback, bool lstrip = false) {
+    defaults_.push_back({key, std::string(fallback), lstrip});
+    return SpecialTokenText(files_, key, fallback);
   }
+  // The class's extra special tokens when the files give none.
+  void SetDefaultExtras(std::vector<std::string> extras) { extras_ = std::move(extras); }
 
   Result<json::value> Value(std::string_view key, json::value fallback, const std::string& setting) const {
     return TokenizerConfigValue(files_, key, std::move(fallback), settings_, setting);
@@ -103,7 +107,19 @@ class Builder {
   }
 
   // added_tokens_decoder by id, else tokenizer.json's list; then declared and extra special tokens not among them.
-  Status CollectAdded();
+  Status CollectAdded(bool keep_file_tokens = false);
+  std::string SpecialText(std::string_view key) const {
+    const auto found = std::find_if(defaults_.begin(), defaults_.end(), [&](const auto& d) { return d.key == key; });
+    const Result<std::string> text = SpecialTokenText(files_, key, found == defaults_.end() ? "" : found->text);
+    return text.ok() ? *text : "";
+  }
+  // Whether "bos_token" or "eos_token" is put around texts: add_bos_token of the config, without a tokenizer.json.
+  Result<bool> AddsToken(const std::string& key) const {
+    const JsonRef flag = files_.Config("add_" + key);
+    if (files_.tokenizer || !flag.present() || flag.is_null()) return false;
+    TV_ASSIGN_OR_RETURN(const bool adds, flag.Bool());
+    return adds && !SpecialText(key).empty();
+  }
   // The id of `token` in the finished tokenizer.
   Result<int64_t> Id(const std::string& token) const;
 
@@ -112,52 +128,18 @@ class Builder {
   json::array TakeAdded() { return std::move(added_); }
 
  private:
-  bool HasAdded(std::string_view content) const {
-    return std::any_of(added_.begin(), added_.end(), [&](const json::value& token) {
-      return token.is_object() && token.get_object().contains("content") &&
-             token.get_object().at("content") == json::value(content);
-    });
-  }
-  void AddSpecial(std::string_view content) {
-    if (HasAdded(content)) return;
-    added_.push_back(json::object{{"content", content},
-                                  {"single_word", false},
-                                  {"lstrip", false},
-                                  {"rstrip", false},
-                                  {"normalized", false},
-                                  {"special", true}});
-  }
   std::optional<int64_t> VocabularyId(const std::string& token) const;
 
   const TokenizerFiles& files_;
   Settings* settings_;
   json::value vocabulary_;
-  std::vector<std::string> specials_;
+  std::vector<SpecialDefault> defaults_;
+  std::vector<std::string> extras_;
   json::array added_;
 };
 
-Status Builder::CollectAdded() {
-  const JsonRef decoder = files_.Config("added_tokens_decoder");
-  if (decoder.is_object()) {
-    std::map<int64_t, json::value> by_id;
-    for (const auto& member : decoder.value().get_object()) {
-      if (!member.value().is_object()) return decoder[member.key()].TypeError("an object");
-      by_id[std::atoll(std::string(member.key()).c_str())] = member.value();
-    }
-    for (auto& [id, token] : by_id) added_.push_back(std::move(token));
-  } else if (files_.tokenizer) {
-    const JsonRef list = files_.tokenizer->root()["added_tokens"];
-    if (list.is_array()) added_ = list.value().get_array();
-  }
-  for (const std::string& content : specials_) AddSpecial(content);
-  for (const std::string_view key : {"additional_special_tokens", "extra_special_tokens"}) {
-    const JsonRef extra = files_.Config(key);
-    for (size_t i = 0; extra.is_array() && i < extra.size(); ++i) {
-      const JsonRef token = extra.At(i);
-      TV_ASSIGN_OR_RETURN(const std::string content, token.is_object() ? token["content"].String() : token.String());
-      AddSpecial(content);
-    }
-  }
+Status Builder::CollectAdded(bool keep_file_tokens) {
+  TV_ASSIGN_OR_RETURN(added_, CollectAddedTokens(files_, keep_file_tokens, defaults_, extras_));
   return Status::Ok();
 }
 
@@ -182,9 +164,10 @@ Result<int64_t> Builder::Id(const std::string& token) const {
       static_cast<int64_t>(vocabulary_.is_object() ? vocabulary_.get_object().size() : vocabulary_.get_array().size());
   for (const json::value& added : added_) {
     const json::value& content = added.get_object().at("content");
-    if (!content.is_string() || VocabularyId(std::string(content.get_string()))) continue;
-    if (content == json::value(token)) return next;
-    ++next;
+    if (!content.is_string()) continue;
+    const int64_t id = VocabularyId(std::string(content.get_string())).value_or(next);
+    if (content == json::value(token)) return id;
+    next = std::max(next, id + 1);
   }
   return ModelError(files_.directory + ": special token \"" + token + "\" is not in the tokenizer's vocabulary");
 }
@@ -226,11 +209,30 @@ Result<json::value> RobertaTemplate(const Builder& builder, const std::string& c
                                   {"add_prefix_space", add_prefix_space}});
 }
 
+// update_post_processor: add_bos_token and add_eos_token count only where there is no tokenizer.json.
+Result<json::value> BosEosTemplate(const Builder& builder) {
+  Items single;
+  Items pair;
+  TV_ASSIGN_OR_RETURN(const bool bos, builder.AddsToken("bos_token"));
+  TV_ASSIGN_OR_RETURN(const bool eos, builder.AddsToken("eos_token"));
+  for (const int type : {0, 1}) {
+    Items part;
+    if (bos) part.emplace_back(builder.SpecialText("bos_token"), type);
+    part.emplace_back(type == 0 ? "$A" : "$B", type);
+    if (eos) part.emplace_back(builder.SpecialText("eos_token"), type);
+    if (type == 0) single = part;
+    pair.insert(pair.end(), part.begin(), part.end());
+  }
+  return Template(builder, single, pair);
+}
+
 // The file's own post-processor: what classes keep that do not set one.
-json::value FilePostProcessor(const Builder& builder) {
-  if (!builder.files().tokenizer) return nullptr;
-  const JsonRef processor = builder.files().tokenizer->root()["post_processor"];
-  return processor.present() ? processor.value() : json::value(nullptr);
+Result<json::value> FilePostProcessor(const Builder& builder) {
+  if (builder.files().tokenizer) {
+    const JsonRef processor = builder.files().tokenizer->root()["post_processor"];
+    if (processor.present() && !processor.is_null()) return processor.value();
+  }
+  return BosEosTemplate(builder);
 }
 
 struct Components {
@@ -288,6 +290,26 @@ Result<json::value> BuildBert(Builder* b) {
   return Assemble(b, std::move(parts));
 }
 
+Result<json::value> BuildFunnel(Builder* b) {
+  TV_RETURN_IF_ERROR(b->RequireKind(true));
+  TV_ASSIGN_OR_RETURN(const std::string unk, b->Special("unk_token", "<unk>"));
+  TV_ASSIGN_OR_RETURN(const std::string sep, b->Special("sep_token", "<sep>"));
+  TV_ASSIGN_OR_RETURN(const std::string cls, b->Special("cls_token", "<cls>"));
+  for (const auto& [key, token] : {std::pair("pad_token", "<pad>"), std::pair("mask_token", "<mask>"),
+                                   std::pair("bos_token", "<s>"), std::pair("eos_token", "</s>")}) {
+    TV_RETURN_IF_ERROR(b->Special(key, token).status());
+  }
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  Components parts;
+  TV_ASSIGN_OR_RETURN(parts.normalizer, BertNormalizerJson(*b));
+  TV_ASSIGN_OR_RETURN(parts.normalizer.get_object()["clean_text"], b->Flag("clean_text", true));
+  parts.pre_tokenizer = json::object{{"type", "BertPreTokenizer"}};
+  TV_ASSIGN_OR_RETURN(parts.post_processor, Template(*b, {{cls, 2}, {"$A", 0}, {sep, 0}},
+                                                     {{cls, 2}, {"$A", 0}, {sep, 0}, {"$B", 1}, {sep, 1}}));
+  parts.model = WordPieceModel(unk);
+  return Assemble(b, std::move(parts));
+}
+
 Result<json::value> BuildMpnet(Builder* b) {
   TV_RETURN_IF_ERROR(b->RequireKind(true));
   TV_RETURN_IF_ERROR(b->Special("bos_token", "<s>").status());
@@ -296,7 +318,7 @@ Result<json::value> BuildMpnet(Builder* b) {
   TV_ASSIGN_OR_RETURN(const std::string cls, b->Special("cls_token", "<s>"));
   TV_ASSIGN_OR_RETURN(const std::string unk, b->Special("unk_token", "[UNK]"));
   TV_RETURN_IF_ERROR(b->Special("pad_token", "<pad>").status());
-  TV_RETURN_IF_ERROR(b->Special("mask_token", "<mask>").status());
+  TV_RETURN_IF_ERROR(b->Special("mask_token", "<mask>", true).status());
   TV_RETURN_IF_ERROR(b->CollectAdded());
   Components parts;
   TV_ASSIGN_OR_RETURN(parts.normalizer, BertNormalizerJson(*b));
@@ -347,12 +369,12 @@ Result<json::value> BuildGpt2(Builder* b) {
   TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", false));
   Components parts;
   parts.pre_tokenizer = ByteLevelJson(prefix, true);
-  parts.post_processor = FilePostProcessor(*b);
+  TV_ASSIGN_OR_RETURN(parts.post_processor, FilePostProcessor(*b));
   TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, nullptr, false, false));
   return Assemble(b, std::move(parts));
 }
 
-Result<json::value> BuildQwen2(Builder* b) {
+Result<json::value> BuildQwen(Builder* b, const char* pattern) {
   TV_RETURN_IF_ERROR(b->Special("unk_token", "<|endoftext|>").status());
   TV_RETURN_IF_ERROR(b->Special("bos_token", "").status());
   TV_RETURN_IF_ERROR(b->Special("eos_token", "<|endoftext|>").status());
@@ -361,13 +383,48 @@ Result<json::value> BuildQwen2(Builder* b) {
   TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", false));
   Components parts;
   parts.normalizer = json::object{{"type", "NFC"}};
-  json::value split = json::object{{"type", "Split"},
-                                   {"pattern", json::object{{"Regex", kQwen2Pattern}}},
-                                   {"behavior", "Isolated"},
-                                   {"invert", false}};
+  json::value split = json::object{
+      {"type", "Split"}, {"pattern", json::object{{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
   parts.pre_tokenizer = json::object{{"type", "Sequence"},
                                      {"pretokenizers", json::array{std::move(split), ByteLevelJson(prefix, false)}}};
-  parts.post_processor = FilePostProcessor(*b);
+  TV_ASSIGN_OR_RETURN(parts.post_processor, FilePostProcessor(*b));
+  TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, nullptr, false, false));
+  return Assemble(b, std::move(parts));
+}
+
+Result<json::value> BuildQwen2(Builder* b) { return BuildQwen(b, kQwen2Pattern); }
+Result<json::value> BuildQwen35(Builder* b) { return BuildQwen(b, kQwen35Pattern); }
+
+Result<json::value> BuildGptNeoX(Builder* b) {
+  for (const std::string_view key : {"unk_token", "bos_token", "eos_token"}) {
+    TV_RETURN_IF_ERROR(b->Special(key, "<|endoftext|>").status());
+  }
+  TV_RETURN_IF_ERROR(b->Special("pad_token", "<|padding|>").status());
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", false));
+  Components parts;
+  parts.normalizer = json::object{{"type", "NFC"}};
+  parts.pre_tokenizer = ByteLevelJson(prefix, true);
+  // The class calls update_post_processor last, so the file's post-processor is lost.
+  TV_ASSIGN_OR_RETURN(parts.post_processor, BosEosTemplate(*b));
+  TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, nullptr, false, false));
+  return Assemble(b, std::move(parts));
+}
+
+Result<json::value> BuildDeberta(Builder* b) {
+  TV_RETURN_IF_ERROR(b->Special("bos_token", "[CLS]").status());
+  TV_RETURN_IF_ERROR(b->Special("eos_token", "[SEP]").status());
+  TV_ASSIGN_OR_RETURN(const std::string sep, b->Special("sep_token", "[SEP]"));
+  TV_ASSIGN_OR_RETURN(const std::string cls, b->Special("cls_token", "[CLS]"));
+  TV_RETURN_IF_ERROR(b->Special("unk_token", "[UNK]").status());
+  TV_RETURN_IF_ERROR(b->Special("pad_token", "[PAD]").status());
+  TV_RETURN_IF_ERROR(b->Special("mask_token", "[MASK]").status());
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", false));
+  Components parts;
+  parts.pre_tokenizer = ByteLevelJson(prefix, true);
+  TV_ASSIGN_OR_RETURN(parts.post_processor, Template(*b, {{cls, 0}, {"$A", 0}, {sep, 0}},
+                                                     {{cls, 0}, {"$A", 0}, {sep, 0}, {sep, 0}, {"$B", 0}, {sep, 0}}));
   TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, nullptr, false, false));
   return Assemble(b, std::move(parts));
 }
@@ -387,7 +444,7 @@ Result<json::value> BuildLlama(Builder* b) {
                                                         : legacy ? "always"
                                                                  : "first"},
                                      {"split", false}};
-  parts.post_processor = FilePostProcessor(*b);
+  TV_ASSIGN_OR_RETURN(parts.post_processor, FilePostProcessor(*b));
   TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, nullptr, true, true));
   return Assemble(b, std::move(parts));
 }
@@ -405,7 +462,7 @@ Result<json::value> BuildGemma(Builder* b) {
                                      {"pattern", json::object{{"String", " "}}},
                                      {"behavior", "MergedWithPrevious"},
                                      {"invert", false}};
-  parts.post_processor = FilePostProcessor(*b);
+  TV_ASSIGN_OR_RETURN(parts.post_processor, FilePostProcessor(*b));
   TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, json::value(unk), true, true));
   return Assemble(b, std::move(parts));
 }
@@ -413,6 +470,10 @@ Result<json::value> BuildGemma(Builder* b) {
 json::value Metaspace(bool prefix, const char* otherwise) {
   return json::object{
       {"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", prefix ? "always" : otherwise}, {"split", true}};
+}
+
+json::value ReplaceJson(const char* kind, const char* pattern, const char* content) {
+  return json::object{{"type", "Replace"}, {"pattern", json::object{{kind, pattern}}}, {"content", content}};
 }
 
 json::value WhitespaceAndMetaspace(bool prefix) {
@@ -439,15 +500,15 @@ json::object UnigramModel(int64_t unk_id) {
   return {{"type", "Unigram"}, {"unk_id", unk_id}, {"byte_fallback", false}};
 }
 
-Result<json::value> BuildXlmRoberta(Builder* b) {
+Result<json::value> BuildXlmRobertaLike(Builder* b, bool mask_lstrip) {
   TV_RETURN_IF_ERROR(b->RequireKind(false));
   TV_ASSIGN_OR_RETURN(const std::string bos, b->Special("bos_token", "<s>"));
   TV_ASSIGN_OR_RETURN(const std::string eos, b->Special("eos_token", "</s>"));
-  for (const auto& [key, token] :
-       {std::pair("sep_token", "</s>"), std::pair("cls_token", "<s>"), std::pair("unk_token", "<unk>"),
-        std::pair("pad_token", "<pad>"), std::pair("mask_token", "<mask>")}) {
+  for (const auto& [key, token] : {std::pair("sep_token", "</s>"), std::pair("cls_token", "<s>"),
+                                   std::pair("unk_token", "<unk>"), std::pair("pad_token", "<pad>")}) {
     TV_RETURN_IF_ERROR(b->Special(key, token).status());
   }
+  TV_RETURN_IF_ERROR(b->Special("mask_token", "<mask>", mask_lstrip).status());
   TV_RETURN_IF_ERROR(b->CollectAdded());
   TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", true));
   Components parts;
@@ -459,9 +520,12 @@ Result<json::value> BuildXlmRoberta(Builder* b) {
   return Assemble(b, std::move(parts));
 }
 
+Result<json::value> BuildXlmRoberta(Builder* b) { return BuildXlmRobertaLike(b, false); }
+
 Result<json::value> BuildCamembert(Builder* b) {
+  b->SetDefaultExtras({"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"});
   TV_ASSIGN_OR_RETURN(const std::string unk, SpecialTokenText(b->files(), "unk_token", "<unk>"));
-  TV_ASSIGN_OR_RETURN(json::value root, BuildXlmRoberta(b));
+  TV_ASSIGN_OR_RETURN(json::value root, BuildXlmRobertaLike(b, true));
   const json::array& list = root.at("model").at("vocab").get_array();
   int64_t unk_id = 0;
   for (size_t i = 0; i < list.size(); ++i) {
@@ -479,6 +543,14 @@ Result<json::value> BuildT5(Builder* b) {
   TV_RETURN_IF_ERROR(b->Special("eos_token", "</s>").status());
   TV_RETURN_IF_ERROR(b->Special("unk_token", "<unk>").status());
   TV_RETURN_IF_ERROR(b->Special("pad_token", "<pad>").status());
+  int64_t extra_ids = 100;
+  if (const JsonRef count = b->files().Config("extra_ids"); count.present()) {
+    TV_ASSIGN_OR_RETURN(extra_ids, count.Int());
+    if (extra_ids < 0 || extra_ids > 100'000) return count.TypeError("0 to 100000");
+  }
+  std::vector<std::string> extras;
+  for (int64_t i = 0; i < extra_ids; ++i) extras.push_back("<extra_id_" + std::to_string(i) + ">");
+  b->SetDefaultExtras(std::move(extras));
   TV_RETURN_IF_ERROR(b->CollectAdded());
   Components parts;
   parts.normalizer = FileCharsmap(*b);
@@ -486,6 +558,77 @@ Result<json::value> BuildT5(Builder* b) {
   TV_ASSIGN_OR_RETURN(parts.post_processor,
                       Template(*b, {{"$A", 0}, {"</s>", 0}}, {{"$A", 0}, {"</s>", 0}, {"$B", 0}, {"</s>", 0}}));
   parts.model = UnigramModel(2);
+  return Assemble(b, std::move(parts));
+}
+
+Result<json::value> BuildDebertaV2(Builder* b) {
+  TV_RETURN_IF_ERROR(b->RequireKind(false));
+  TV_RETURN_IF_ERROR(b->Special("bos_token", "[CLS]").status());
+  TV_RETURN_IF_ERROR(b->Special("eos_token", "[SEP]").status());
+  TV_ASSIGN_OR_RETURN(const std::string unk, b->Special("unk_token", "[UNK]"));
+  TV_ASSIGN_OR_RETURN(const std::string sep, b->Special("sep_token", "[SEP]"));
+  TV_RETURN_IF_ERROR(b->Special("pad_token", "[PAD]").status());
+  TV_ASSIGN_OR_RETURN(const std::string cls, b->Special("cls_token", "[CLS]"));
+  TV_RETURN_IF_ERROR(b->Special("mask_token", "[MASK]").status());
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  TV_ASSIGN_OR_RETURN(const bool lower, b->Flag("do_lower_case", false));
+  TV_ASSIGN_OR_RETURN(const bool punctuation, b->Flag("split_by_punct", false));
+  TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", true));
+  Components parts;
+  json::array normalizers;
+  if (lower) normalizers.push_back(json::object{{"type", "Lowercase"}});
+  normalizers.push_back(ReplaceJson("Regex", R"(\s{2,}|[\n\r\t])", " "));
+  normalizers.push_back(json::object{{"type", "NFC"}});
+  normalizers.push_back(json::object{{"type", "Strip"}, {"strip_left", false}, {"strip_right", true}});
+  parts.normalizer = json::object{{"type", "Sequence"}, {"normalizers", std::move(normalizers)}};
+  json::array split;
+  if (punctuation) split.push_back(json::object{{"type", "Punctuation"}, {"behavior", "Isolated"}});
+  split.push_back(Metaspace(prefix, "first"));
+  parts.pre_tokenizer = json::object{{"type", "Sequence"}, {"pretokenizers", std::move(split)}};
+  TV_ASSIGN_OR_RETURN(parts.post_processor, Template(*b, {{cls, 0}, {"$A", 0}, {sep, 0}},
+                                                     {{cls, 0}, {"$A", 0}, {sep, 0}, {"$B", 1}, {sep, 1}}));
+  // The first ("[UNK]", 0.0), else unk_id of the config, else 1.
+  int64_t unk_id = 1;
+  if (const JsonRef id = b->files().Config("unk_id"); id.present()) {
+    TV_ASSIGN_OR_RETURN(unk_id, id.Int());
+  }
+  const json::array& list = b->vocabulary().get_array();
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i] == json::value(json::array{unk, 0.0})) {
+      unk_id = static_cast<int64_t>(i);
+      break;
+    }
+  }
+  parts.model = UnigramModel(unk_id);
+  return Assemble(b, std::move(parts));
+}
+
+Result<json::value> BuildAlbert(Builder* b) {
+  TV_RETURN_IF_ERROR(b->RequireKind(false));
+  TV_RETURN_IF_ERROR(b->Special("bos_token", "[CLS]").status());
+  TV_RETURN_IF_ERROR(b->Special("eos_token", "[SEP]").status());
+  TV_RETURN_IF_ERROR(b->Special("unk_token", "<unk>").status());
+  TV_ASSIGN_OR_RETURN(const std::string sep, b->Special("sep_token", "[SEP]"));
+  TV_RETURN_IF_ERROR(b->Special("pad_token", "<pad>").status());
+  TV_ASSIGN_OR_RETURN(const std::string cls, b->Special("cls_token", "[CLS]"));
+  TV_RETURN_IF_ERROR(b->Special("mask_token", "[MASK]").status());
+  TV_RETURN_IF_ERROR(b->CollectAdded());
+  TV_ASSIGN_OR_RETURN(const bool lower, b->Flag("do_lower_case", true));
+  TV_ASSIGN_OR_RETURN(const bool keep_accents, b->Flag("keep_accents", false));
+  TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", true));
+  Components parts;
+  json::array normalizers = {ReplaceJson("String", "``", "\""), ReplaceJson("String", "''", "\"")};
+  if (!keep_accents) {
+    normalizers.push_back(json::object{{"type", "NFKD"}});
+    normalizers.push_back(json::object{{"type", "StripAccents"}});
+  }
+  if (lower) normalizers.push_back(json::object{{"type", "Lowercase"}});
+  if (json::value charsmap = FileCharsmap(*b); !charsmap.is_null()) normalizers.push_back(std::move(charsmap));
+  parts.normalizer = json::object{{"type", "Sequence"}, {"normalizers", std::move(normalizers)}};
+  parts.pre_tokenizer = WhitespaceAndMetaspace(prefix);
+  TV_ASSIGN_OR_RETURN(parts.post_processor, Template(*b, {{cls, 0}, {"$A", 0}, {sep, 0}},
+                                                     {{cls, 0}, {"$A", 0}, {sep, 0}, {"$B", 1}, {sep, 1}}));
+  parts.model = UnigramModel(1);
   return Assemble(b, std::move(parts));
 }
 
@@ -501,6 +644,12 @@ constexpr std::array kClasses = {
     ClassRow{"Qwen2Tokenizer", BuildQwen2},         ClassRow{"LlamaTokenizer", BuildLlama},
     ClassRow{"GemmaTokenizer", BuildGemma},         ClassRow{"XLMRobertaTokenizer", BuildXlmRoberta},
     ClassRow{"CamembertTokenizer", BuildCamembert}, ClassRow{"T5Tokenizer", BuildT5},
+    ClassRow{"LxmertTokenizer", BuildBert},         ClassRow{"MobileBertTokenizer", BuildBert},
+    ClassRow{"BartTokenizer", BuildRoberta},        ClassRow{"LEDTokenizer", BuildRoberta},
+    ClassRow{"MvpTokenizer", BuildRoberta},         ClassRow{"Qwen3_5Tokenizer", BuildQwen35},
+    ClassRow{"GPTNeoXTokenizer", BuildGptNeoX},     ClassRow{"DebertaTokenizer", BuildDeberta},
+    ClassRow{"FunnelTokenizer", BuildFunnel},       ClassRow{"DebertaV2Tokenizer", BuildDebertaV2},
+    ClassRow{"AlbertTokenizer", BuildAlbert},
 };
 
 }  // namespace
@@ -517,29 +666,24 @@ Result<json::value> TokenizerConfigValue(const TokenizerFiles& files, std::strin
   return value;
 }
 
-// Without an added_tokens_decoder, special_tokens_map.json wins over tokenizer_config.json (the legacy rule of
-// _from_pretrained); with one it is not read.
-Result<std::string> SpecialTokenText(const TokenizerFiles& files, std::string_view key, std::string_view fallback) {
-  const bool legacy = !files.Config("added_tokens_decoder").present();
-  for (const std::optional<JsonFile>* file : {&files.special_map, &files.config}) {
-    if (!file->has_value() || (file == &files.special_map && !legacy)) continue;
-    const JsonRef ref = (*file)->root()[key];
-    if (!ref.present() || ref.is_null()) continue;
-    return ref.is_object() ? ref["content"].String() : ref.String();
-  }
-  return std::string(fallback);
-}
-
 Result<json::value> BuildTokenizerJson(const std::string& name, const TokenizerFiles& files, Settings* settings) {
   Builder builder(files, settings);
   if (name == "TokenizersBackend") {
     if (!files.tokenizer) return ModelError(files.directory + ": no tokenizer.json, which " + name + " needs");
-    return files.tokenizer->root().value();
+    TV_RETURN_IF_ERROR(builder.CollectAdded(true));
+    json::value root = files.tokenizer->root().value();
+    root.get_object()["added_tokens"] = builder.TakeAdded();
+    return root;
   }
   for (const ClassRow& row : kClasses) {
     if (row.name != name) continue;
     TV_RETURN_IF_ERROR(builder.LoadVocabulary());
     return row.build(&builder);
+  }
+  // A class that transformers 5 does not know loads the file as it is.
+  const auto known = RegisteredTokenizers();
+  if (std::none_of(known.begin(), known.end(), [&](const RegisteredTokenizer& row) { return row.name == name; })) {
+    return BuildTokenizerJson("TokenizersBackend", files, settings);
   }
   return ModelError("tokenizer_config.json: tokenizer_class: \"" + name + "\" is not supported");
 }

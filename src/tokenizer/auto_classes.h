@@ -3,8 +3,10 @@
 #define TRUEVEC_TOKENIZER_AUTO_CLASSES_H_
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "base/settings.h"
@@ -18,6 +20,7 @@ struct TokenizerFiles {
   std::optional<JsonFile> tokenizer;    // tokenizer.json
   std::optional<JsonFile> config;       // tokenizer_config.json
   std::optional<JsonFile> special_map;  // special_tokens_map.json
+  std::optional<JsonFile> added;        // added_tokens.json
 
   JsonRef Config(std::string_view key) const { return config ? config->root()[key] : JsonRef(); }
 };
@@ -29,8 +32,31 @@ Result<json::value> BuildTokenizerJson(const std::string& name, const TokenizerF
 // tokenizer_config.json's value with its default, recorded under `setting`.
 Result<json::value> TokenizerConfigValue(const TokenizerFiles& files, std::string_view key, json::value fallback,
                                          Settings* settings, const std::string& setting);
-// The text of a special token ("pad_token"), or `fallback`.
+// The value of a special token ("pad_token") in the files; not present() when there is none.
+JsonRef SpecialTokenRef(const TokenizerFiles& files, std::string_view key);
+// Its text, or `fallback`.
 Result<std::string> SpecialTokenText(const TokenizerFiles& files, std::string_view key, std::string_view fallback);
+
+// A special token that a class has without being told.
+struct SpecialDefault {
+  std::string_view key;
+  std::string text;
+  bool lstrip = false;  // of the class's own AddedToken, when the files give a text only
+};
+// The added tokens in the order that gives new ids. `keep_file_tokens`: those of tokenizer.json come first (a class
+// that takes the file as it is).
+Result<json::array> CollectAddedTokens(const TokenizerFiles& files, bool keep_file_tokens,
+                                       const std::vector<SpecialDefault>& defaults,
+                                       const std::vector<std::string>& default_extras);
+
+// model_type and the class registered for it.
+struct RegisteredTokenizer {
+  std::string_view model_type;
+  std::string_view name;
+};
+std::span<const RegisteredTokenizer> RegisteredTokenizers();
+// The model types whose declared class is not believed.
+std::span<const std::string_view> DeclaredClassIsWrong();
 
 }  // namespace truevec
 

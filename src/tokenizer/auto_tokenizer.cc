@@ -23,42 +23,6 @@ Result<std::optional<JsonFile>> LoadOptional(const std::string& directory, const
   return std::optional<JsonFile>(std::move(file));
 }
 
-// TOKENIZER_MAPPING_NAMES for the model types of embedding models, without "Fast".
-constexpr std::array<std::pair<std::string_view, std::string_view>, 29> kRegistered = {{
-    {"albert", "AlbertTokenizer"},
-    {"bert", "BertTokenizer"},
-    {"camembert", "CamembertTokenizer"},
-    {"deberta-v2", "DebertaV2Tokenizer"},
-    {"distilbert", "BertTokenizer"},
-    {"electra", "BertTokenizer"},
-    {"gemma", "GemmaTokenizer"},
-    {"gemma2", "GemmaTokenizer"},
-    {"gemma3", "GemmaTokenizer"},
-    {"gemma3_text", "GemmaTokenizer"},
-    {"gpt2", "GPT2Tokenizer"},
-    {"gte", "XLMRobertaTokenizer"},
-    {"jina_embeddings_v3", "XLMRobertaTokenizer"},
-    {"llama", "TokenizersBackend"},
-    {"mistral", "MistralCommonBackend"},
-    {"modernbert", "TokenizersBackend"},
-    {"mpnet", "MPNetTokenizer"},
-    {"mt5", "T5Tokenizer"},
-    {"nomic_bert", "BertTokenizer"},
-    {"phi3", "TokenizersBackend"},
-    {"qwen2", "Qwen2Tokenizer"},
-    {"qwen2_moe", "Qwen2Tokenizer"},
-    {"qwen3", "Qwen2Tokenizer"},
-    {"qwen3_moe", "Qwen2Tokenizer"},
-    {"roberta", "RobertaTokenizer"},
-    {"t5", "T5Tokenizer"},
-    {"t5gemma", "GemmaTokenizer"},
-    {"umt5", "TokenizersBackend"},
-    {"xlm-roberta", "XLMRobertaTokenizer"},
-}};
-
-// MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS: the registered class wins over the declared one.
-constexpr std::array<std::string_view, 3> kDeclaredIsWrong = {"modernbert", "phi3", "qwen2"};
-
 bool IsGeneric(std::string_view name) {
   return name == "TokenizersBackend" || name == "PythonBackend" || name == "PreTrainedTokenizer" ||
          name == "PreTrainedTokenizerFast" || name == "MistralCommonBackend";
@@ -76,11 +40,11 @@ bool MentionsByteLevel(const JsonRef& component) {
 // AutoTokenizer.from_pretrained's choice between the declared class and the one registered for the model type.
 std::string ChooseClass(const TokenizerFiles& files, std::string_view declared, std::string_view model_type) {
   std::string_view registered;
-  for (const auto& [type, name] : kRegistered) {
+  for (const auto& [type, name] : RegisteredTokenizers()) {
     if (type == model_type) registered = name;
   }
-  const bool declared_is_wrong =
-      std::find(kDeclaredIsWrong.begin(), kDeclaredIsWrong.end(), model_type) != kDeclaredIsWrong.end();
+  const auto wrong = DeclaredClassIsWrong();
+  const bool declared_is_wrong = std::find(wrong.begin(), wrong.end(), model_type) != wrong.end();
   if (declared == "LlamaTokenizer" && registered != "MistralCommonBackend" && !declared_is_wrong && files.tokenizer &&
       MentionsByteLevel(files.tokenizer->root()["pre_tokenizer"])) {
     return "TokenizersBackend";
@@ -147,6 +111,7 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::LoadDirectory(const std::string& d
   TV_ASSIGN_OR_RETURN(files.tokenizer, LoadOptional(directory, "tokenizer.json"));
   TV_ASSIGN_OR_RETURN(files.config, LoadOptional(directory, "tokenizer_config.json"));
   TV_ASSIGN_OR_RETURN(files.special_map, LoadOptional(directory, "special_tokens_map.json"));
+  TV_ASSIGN_OR_RETURN(files.added, LoadOptional(directory, "added_tokens.json"));
   if (!files.tokenizer && !FileExists(directory + "/vocab.txt") && !FileExists(directory + "/vocab.json")) {
     return ModelError(directory + ": no tokenizer files: expected tokenizer.json, vocab.txt or vocab.json");
   }
@@ -154,6 +119,11 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::LoadDirectory(const std::string& d
   TV_ASSIGN_OR_RETURN(json::value root, BuildTokenizerJson(name, files, settings));
   if (options.prepend_lowercase) PrependLowercase(&root.get_object());
   TV_ASSIGN_OR_RETURN(TokenizerParts parts, ParseTokenizerJson(JsonRef(&root, "tokenizer.json"), false));
+  if (const JsonRef split = files.Config("split_special_tokens"); split.present() && !split.is_null()) {
+    TV_ASSIGN_OR_RETURN(const bool value, split.Bool());
+    parts.added.set_encode_special_tokens(value);
+    if (value) parts.canonical += "split_special_tokens";
+  }
   TV_ASSIGN_OR_RETURN(parts.truncation_side, SideSetting(files, "truncation_side", settings));
   TV_ASSIGN_OR_RETURN(parts.padding_side, SideSetting(files, "padding_side", settings));
   if (const JsonRef limit = files.Config("model_max_length"); limit.is_number()) {
