@@ -11,11 +11,12 @@ namespace {
 
 constexpr int64_t kStepsPerCharacter = 2000;
 constexpr int64_t kMinSteps = 100'000;
+constexpr uint32_t kRestore = 1u << 31;  // a choice that puts a slot back to its old position
 
 class Machine {
  public:
-  Machine(const RegexProgram& program, std::span<const uint32_t> text, int64_t budget)
-      : program_(program), text_(text), budget_(budget) {}
+  Machine(const RegexProgram& program, std::span<const uint32_t> text, size_t from, int64_t budget)
+      : program_(program), text_(text), from_(from), budget_(budget), marks_(program.slots) {}
 
   bool exhausted() const { return budget_ < 0; }
 
@@ -26,6 +27,10 @@ class Machine {
     while (!choices.empty()) {
       auto [pc, at] = choices.back();
       choices.pop_back();
+      if ((pc & kRestore) != 0) {
+        marks_[pc & ~kRestore] = at;
+        continue;
+      }
       while (true) {
         if (--budget_ < 0) return std::nullopt;
         const Instruction& i = instructions[pc];
@@ -40,6 +45,16 @@ class Machine {
         }
         if (i.op == Op::kJump) {
           pc = i.x;
+          continue;
+        }
+        if (i.op == Op::kMark) {
+          choices.emplace_back(i.x | kRestore, marks_[i.x]);
+          marks_[i.x] = at;
+          ++pc;
+          continue;
+        }
+        if (i.op == Op::kLoop) {
+          pc = marks_[i.x] == at ? pc + 1 : i.y;
           continue;
         }
         if (!Step(i, &at)) break;
@@ -64,9 +79,9 @@ class Machine {
       case Op::kLineEnd:
         return end || text_[*at] == '\n';
       case Op::kTextStart:
-        return *at == 0;
+        return *at == (i.flag ? from_ : 0);
       case Op::kTextEnd:
-        return end;
+        return end || (i.flag && text_[*at] == '\n' && *at + 1 == text_.size());
       case Op::kWordEdge: {
         const bool before = *at > 0 && IsWordCharacter(text_[*at - 1]);
         return ((!end && IsWordCharacter(text_[*at])) != before) != i.flag;
@@ -93,7 +108,9 @@ class Machine {
 
   const RegexProgram& program_;
   std::span<const uint32_t> text_;
+  size_t from_;
   int64_t budget_;
+  std::vector<size_t> marks_;
 };
 
 }  // namespace
@@ -111,7 +128,7 @@ Result<Regex> Regex::Compile(std::string_view pattern) {
 
 Result<std::optional<Regex::Span>> Regex::Find(std::span<const uint32_t> text, size_t from) const {
   const auto rest = static_cast<int64_t>(text.size() - std::min(from, text.size()));
-  Machine machine(*program_, text, std::max(kMinSteps, kStepsPerCharacter * rest));
+  Machine machine(*program_, text, from, std::max(kMinSteps, kStepsPerCharacter * rest));
   for (size_t begin = from; begin <= text.size(); ++begin) {
     const std::optional<size_t> end = machine.Run(0, begin);
     if (machine.exhausted()) {

@@ -1,5 +1,5 @@
 // Recursive-descent parser from Oniguruma syntax to instructions. What is not supported is refused by name:
-// backreferences, \K, absent groups, conditionals, subexpression calls, unbounded loops over a part that may be empty.
+// backreferences, \K, absent groups, conditionals, subexpression calls.
 #include <algorithm>
 #include <array>
 
@@ -153,6 +153,8 @@ class Parser {
       if (i.op == Op::kSplit || i.op == Op::kJump) {
         i.x += base;
         i.y += base;
+      } else if (i.op == Op::kLoop) {
+        i.y += base;
       }
       out->push_back(i);
     }
@@ -271,8 +273,10 @@ class Parser {
     if (Take("$")) return Zero(Op::kLineEnd);
     if (Peek() == '*' || Peek() == '+' || Peek() == '?') return Error("target of repeat operator is not specified");
     if (Peek() != '\\') return Literal(p_[at_++]);
-    if (Take("\\A") || Take("\\G")) return Zero(Op::kTextStart);
+    if (Take("\\A")) return Zero(Op::kTextStart);
+    if (Take("\\G")) return Zero(Op::kTextStart, true);
     if (Take("\\z")) return Zero(Op::kTextEnd);
+    if (Take("\\Z")) return Zero(Op::kTextEnd, true);
     if (Take("\\b")) return Zero(Op::kWordEdge);
     if (Take("\\B")) return Zero(Op::kWordEdge, true);
     CharSet set;
@@ -506,7 +510,6 @@ class Parser {
     const bool unbounded = repeat.max == kUnbounded;
     if (repeat.min > kMaxRepeat || (!unbounded && repeat.max > kMaxRepeat)) return Error("too big a repeat count");
     if (!unbounded && repeat.max < repeat.min) return Error("a repeat with max below min");
-    if (unbounded && atom.extent.min == 0) return Error("an unbounded repeat of a part that may be empty");
     Part out;
     for (uint32_t i = 0; i < repeat.min; ++i) Append(atom.code, &out.code);
     const auto split = [lazy](uint32_t enter, uint32_t leave) {
@@ -515,9 +518,12 @@ class Parser {
     const auto size = static_cast<uint32_t>(atom.code.size());
     if (unbounded) {
       const auto base = static_cast<uint32_t>(out.code.size());
-      out.code.push_back(split(base + 1, base + size + 2));
+      const bool guarded = atom.extent.min == 0;  // a turn that consumes nothing would not end
+      out.code.push_back(split(base + 1, base + size + (guarded ? 3 : 2)));
+      if (guarded) out.code.push_back({Op::kMark, false, program_->slots, 0});
       Append(atom.code, &out.code);
-      out.code.push_back({Op::kJump, false, base, 0});
+      out.code.push_back(guarded ? Instruction{Op::kLoop, false, program_->slots++, base}
+                                 : Instruction{Op::kJump, false, base, 0});
     } else {
       const uint32_t optional = repeat.max - repeat.min;
       const auto end = static_cast<uint32_t>(out.code.size()) + optional * (size + 1);

@@ -35,10 +35,12 @@ enum class Op : uint8_t {
   kAny,         // any but \n (any at all when flag)
   kSplit,       // tries x, then y
   kJump,        // x
+  kMark,        // remembers the position in slot x
+  kLoop,        // goes to y, unless the position is that of slot x: an empty turn leaves the loop
   kLineStart,   // ^
   kLineEnd,     // $
-  kTextStart,   // \A
-  kTextEnd,     // \z
+  kTextStart,   // \A (\G, where the search began, when flag)
+  kTextEnd,     // \z (\Z, also before a last \n, when flag)
   kWordEdge,    // \b (\B when flag)
   kLookAhead,   // sub-program x must (must not, when flag) match here
   kLookBehind,  // sub-program x must (must not, when flag) match ending here; lengths y >> 16 .. y & 0xFFFF
@@ -56,6 +58,7 @@ struct Instruction {
 struct RegexProgram {
   std::vector<std::vector<Instruction>> codes;  // codes[0] is the pattern, the rest are sub-programs
   std::vector<CharSet> sets;
+  uint32_t slots = 0;  // of kMark
 };
 
 Result<std::unique_ptr<RegexProgram>> CompileRegex(std::string_view pattern);

@@ -45,8 +45,15 @@ TEST(Regex, FollowsRubySyntaxWhereEnginesDiffer) {
   EXPECT_EQ(All(R"(x{y)", "x{y"), "x{y");
 }
 
+TEST(Regex, LeavesALoopAfterAnEmptyTurn) {
+  EXPECT_EQ(All("(?:a*)*b", "aab"), "aab");
+  EXPECT_EQ(All(R"((?:\s*b?)+c)", " b bc"), " b bc");
+  EXPECT_EQ(All(R"(a\Z)", "a\na\n"), "a");
+  EXPECT_EQ(All(R"(\Ga)", "aaba"), "a|a");
+}
+
 TEST(Regex, RefusesWhatItDoesNotKnow) {
-  for (const char* pattern : {"(a", "a)", "[a", "*a", R"((a)\1)", R"(\p{Klingon})", "(?s)a", "(a*)*", "[b-a]", "a\\"}) {
+  for (const char* pattern : {"(a", "a)", "[a", "*a", R"((a)\1)", R"(\p{Klingon})", "(?s)a", "[b-a]", "a\\"}) {
     EXPECT_TRUE(All(pattern, "a").starts_with("refused: pattern \"")) << pattern;
   }
 }

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Compares random regular expressions with Oniguruma, as tokenizers' Split uses it.
+
+Usage: patterns.py --truevec BINARY [--patterns N] [--seed S]
+Each pattern splits 60 short texts; the spans must be equal. Patterns that tokenizers refuses are not compared.
+Exit 1 on a difference.
+"""
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+ATOMS = ["a", "b", r"\p{L}", r"\p{N}", r"\s", r"\S", ".", "[ab]", "[^a]", r"\w", r"\d", r"\n", " ", "(?:ab)", "(?:a|b)",
+         "(?:a?)", "(?:a*)", r"(?:\s*b?)", "(?=a)", "(?!b)", "(?<=a)", "(?<!b)", "(?>a+b?)", "(?i:A)", "(?i:s)",
+         "[a-c&&[^b]]", "[[:^a]x]", "(a|ab)", "(?:a|)", r"\p{^L}", r"\P{Lu}", r"\x61", r"\h"]
+ANCHORS = ["^", "$", r"\A", r"\z", r"\Z", r"\G", r"\b", r"\B"]
+REPEATS = ["", "", "", "*", "+", "?", "*?", "+?", "??", "++", "*+", "?+", "{2}", "{1,2}", "{,2}", "{2,}", "{1,2}?", "{2}+"]
+ALPHABET = "aaabbbAS s\u017f\n1\u00e9-x"
+
+
+def random_pattern(rng, depth=0):
+    out = ""
+    for _ in range(rng.randint(1, 3)):
+        if depth <= 1 and rng.random() < 0.2:
+            out += f"(?:{random_pattern(rng, depth + 1)})" + rng.choice(REPEATS)
+        elif rng.random() < 0.15:
+            out += rng.choice(ANCHORS)
+        else:
+            out += rng.choice(ATOMS) + rng.choice(REPEATS)
+    if depth < 2 and rng.random() < 0.3:
+        out += "|" + random_pattern(rng, depth + 1)
+    return out
+
+
+def compile_pattern(pattern):
+    try:
+        return Regex(pattern)
+    except Exception:  # noqa: BLE001: the reference refuses it
+        return None
+
+
+def spans(binary, path, texts):
+    lines = "".join(json.dumps({"text": t}) + "\n" for t in texts).encode()
+    result = subprocess.run([binary, "tokenize", path, "--input", "-"], input=lines, capture_output=True)
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    return rows or [{"error": result.stderr.decode().strip()}] * len(texts)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--truevec", required=True)
+    parser.add_argument("--patterns", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    rng = random.Random(args.seed)
+    texts = ["".join(rng.choice(ALPHABET) for _ in range(rng.randint(0, 12))) for _ in range(60)]
+    done = bad = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "tokenizer.json"
+        while done < args.patterns:
+            pattern = random_pattern(rng)
+            regex = compile_pattern(pattern)
+            if regex is None:
+                continue
+            done += 1
+            tokenizer = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+            tokenizer.pre_tokenizer = pre_tokenizers.Split(regex, "isolated")
+            tokenizer.save(str(path))
+            for text, row in zip(texts, spans(args.truevec, path, texts)):
+                want = [list(o) for o in tokenizer.encode(text).offsets]
+                if row.get("offsets") != want:
+                    bad += 1
+                    print(f"  {pattern!a} on {text!a}: {row.get('offsets', row.get('error'))} expected {want}")
+                    break
+    print(f"{done} patterns, {bad} differences")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
