@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstdio>
 
+#include "cli/array_file.h"
 #include "cli/command.h"
+#include "cli/embed_variable.h"
 #include "cli/text_reader.h"
 #include "cli/vector_writer.h"
 
@@ -50,6 +52,9 @@ class EmbedCommand : public Command {
  private:
   Status CheckUsage() const;
   Result<bool> FillWindow(TextReader* reader, std::vector<TextRecord>* window) const;
+  Result<VectorFormat> Format() const;
+  bool VariableLength() const { return token_embeddings_ || as_ == "sparse" || as_ == "multi-vector"; }
+  Status RunVariable(TextReader* reader, const CommonOptions& common);
   Status EmbedWindow(const std::vector<TextRecord>& window, const std::string& source, VectorWriter* writer);
 
   std::string model_;
@@ -58,6 +63,10 @@ class EmbedCommand : public Command {
   std::string output_ = "-";
   std::string as_;
   std::string on_long_ = "truncate";
+  std::string precision_ = "float32";
+  std::string calibration_;
+  bool token_embeddings_ = false;
+  int64_t max_active_ = 0;
   TextReader::Options columns_;
   EmbedParams params_;
   std::optional<std::string> pooling_;
@@ -71,7 +80,8 @@ void EmbedCommand::Configure(CLI::App* app) {
   app->add_option("MODEL", model_, "Model directory")->required();
   app->add_option("TEXT", texts_, "Texts; or give --input");
   app->add_option("--input", input_, "File of texts, .txt (a text a line) or .jsonl; - for stdin");
-  app->add_option("--output", output_, "File of vectors, .npy or .jsonl; - for JSON lines on stdout");
+  app->add_option("--output", output_,
+                  "File of vectors, .npy .npz .jsonl .csv .safetensors; - for JSON lines on stdout");
   app->add_option("--text-column", columns_.text_column, "Member of a .jsonl record that holds the text");
   app->add_option("--id-column", columns_.id_column, "Member of a .jsonl record that is written back as \"id\"");
   app->add_option("--prompt", params_.prompt, "Text put before every input");
@@ -83,6 +93,12 @@ void EmbedCommand::Configure(CLI::App* app) {
   app->add_option("--pooling", pooling_, "Pooling mode in place of the model's");
   app->add_option("--max-length", params_.max_length, "Tokens a text, specials included")->check(CLI::PositiveNumber);
   app->add_option("--on-long", on_long_, "truncate or error")->check(CLI::IsMember({"truncate", "error"}));
+  app->add_option("--precision", precision_, "float32, int8, uint8, binary or ubinary")
+      ->check(CLI::IsMember({"float32", "int8", "uint8", "binary", "ubinary"}));
+  app->add_option("--calibration", calibration_, "float32 .npy whose ranges int8 and uint8 use");
+  app->add_flag("--token-embeddings", token_embeddings_, "One vector per token, before pooling");
+  app->add_option("--max-active-dims", max_active_, "Keep the N largest values of a sparse vector")
+      ->check(CLI::PositiveNumber);
   app->add_option("--as", as_, "Which Sentence Transformers class loads a directory that does not say");
   app->add_option("--batch-tokens", params_.batch_tokens, "Tokens that run together")->check(CLI::PositiveNumber);
 }
@@ -124,6 +140,42 @@ Status EmbedCommand::EmbedWindow(const std::vector<TextRecord>& window, const st
   return Status::Ok();
 }
 
+Result<VectorFormat> EmbedCommand::Format() const {
+  VectorFormat format;
+  TV_ASSIGN_OR_RETURN(format.precision, PrecisionByName(precision_));
+  if (calibration_.empty()) return format;
+  TV_ASSIGN_OR_RETURN(const FloatMatrix matrix, ReadNpy(calibration_));
+  RangeCollector collector(matrix.cols);
+  for (int64_t r = 0; r < matrix.rows; ++r) {
+    collector.Add(std::span<const float>(matrix.values)
+                      .subspan(static_cast<size_t>(r * matrix.cols), static_cast<size_t>(matrix.cols)));
+  }
+  TV_ASSIGN_OR_RETURN(format.ranges, collector.Finish());
+  return format;
+}
+
+Status EmbedCommand::RunVariable(TextReader* reader, const CommonOptions& common) {
+  if (precision_ != "float32") return UsageError("--precision is for one dense vector per text");
+  TV_ASSIGN_OR_RETURN(const auto runner, PipelineRunner::Load(model_, common, as_));
+  VariableEmbed what;
+  what.sparse = as_ == "sparse";
+  what.multi_vector = as_ == "multi-vector" && !token_embeddings_;
+  what.encode.prompt = {params_.prompt, params_.prompt_name, params_.task};
+  what.encode.max_length = params_.max_length;
+  what.encode.error_when_long = params_.error_when_long;
+  what.max_active = max_active_;
+  what.batch_tokens = params_.batch_tokens;
+  std::vector<TextRecord> records;
+  for (const std::string& text : texts_) records.push_back({text, {}, {}, 0});
+  TextRecord record;
+  while (reader != nullptr) {
+    TV_ASSIGN_OR_RETURN(const bool more, reader->Next(&record));
+    if (!more) break;
+    records.push_back(std::move(record));
+  }
+  return EmbedVariableLength(*runner, what, records, output_);
+}
+
 Status EmbedCommand::Run(const CommonOptions& common) {
   TV_RETURN_IF_ERROR(CheckUsage());
   if (normalize_ != 0) params_.normalize = normalize_ > 0;
@@ -134,9 +186,17 @@ Status EmbedCommand::Run(const CommonOptions& common) {
   if (!input_.empty()) {
     TV_ASSIGN_OR_RETURN(reader, TextReader::Open(input_, columns_));
   }
+  TV_ASSIGN_OR_RETURN(const VectorFormat format, Format());
+  if (as_.empty()) {
+    // What modules.json says counts; a directory that does not say is dense.
+    TV_ASSIGN_OR_RETURN(const SpecOptions spec_options, SpecOptionsFrom(options, ""));
+    TV_ASSIGN_OR_RETURN(const ModelSpec spec, ResolveModelSpec(model_, spec_options));
+    as_ = spec.has_modules_json ? spec.as : "dense";
+  }
+  if (VariableLength()) return RunVariable(reader.get(), options);
   TV_RETURN_IF_ERROR(LoadEmbedder(model_, options, as_, &embedder_));
   TV_ASSIGN_OR_RETURN(const std::unique_ptr<VectorWriter> writer,
-                      VectorWriter::Create(output_, embedder_->width(params_)));
+                      VectorWriter::Create(output_, embedder_->width(params_), format));
   Progress progress(!common.quiet);
   std::vector<TextRecord> window;
   if (reader == nullptr) {

@@ -35,6 +35,8 @@ class Command {
 
 std::unique_ptr<Command> MakeEmbedCommand();
 std::unique_ptr<Command> MakeInspectCommand();
+std::unique_ptr<Command> MakeRerankCommand();
+std::unique_ptr<Command> MakeSimilarityCommand();
 std::unique_ptr<Command> MakeTokenizeCommand();
 std::unique_ptr<Command> MakeVersionCommand();
 

@@ -17,6 +17,8 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(MakeEmbedCommand());
   commands.push_back(MakeInspectCommand());
+  commands.push_back(MakeRerankCommand());
+  commands.push_back(MakeSimilarityCommand());
   commands.push_back(MakeTokenizeCommand());
   commands.push_back(MakeVersionCommand());
   return commands;

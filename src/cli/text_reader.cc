@@ -61,7 +61,7 @@ Status TextReader::ParseJsonLine(const std::string& line, TextRecord* record) co
   auto text = root[options_.text_column].String();
   if (!text.ok()) return as_input(text.status());
   record->text = std::move(text).value();
-  if (const JsonRef pair = root["text_pair"]; pair.present() && !pair.is_null()) {
+  if (const JsonRef pair = root[options_.pair_column]; pair.present() && !pair.is_null()) {
     auto value = pair.String();
     if (!value.ok()) return as_input(value.status());
     record->pair = std::move(value).value();

@@ -14,7 +14,7 @@ namespace truevec::cli {
 
 struct TextRecord {
   std::string text;
-  std::optional<std::string> pair;  // "text_pair" of a .jsonl record
+  std::optional<std::string> pair;  // of the pair column of a .jsonl record
   json::value id;                   // of the id column; null when there is none
   int64_t line = 0;                 // 1-based
 };
@@ -24,6 +24,7 @@ class TextReader {
   struct Options {
     std::string text_column = "text";
     std::string id_column;  // "" none
+    std::string pair_column = "text_pair";
   };
   // "-" is stdin; its format is .jsonl when the first line begins with '{', else .txt.
   static Result<std::unique_ptr<TextReader>> Open(const std::string& path, const Options& options);
