@@ -295,6 +295,9 @@ void WarnAboutLastToken(const Tokenizer& tokenizer, const LoadContext& context) 
 
 LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& context) {
   TV_ASSIGN_OR_RETURN(TransformerConfig config, TransformerConfig::Read(module, context));
+  if (config.expansion.has_value()) {
+    return ModelError(module.Config()["query_expansion"].Where() + ": query expansion (ColBERT) is not supported");
+  }
   MapOverrides(&config.config_overrides);
   const std::string config_file = module.FilePath("config.json");
   if (!context.directory->Has(config_file)) return ModelError(config_file + ": no such file");
