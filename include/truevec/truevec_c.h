@@ -29,7 +29,8 @@ int truevec_embed(const truevec_model* model, const char* const* texts, const si
                   const char* options_json, float* out);
 /* Every setting with its source, as `truevec inspect --json` prints it. Free *json with truevec_free_string. */
 int truevec_inspect(const truevec_model* model, char** json);
-/* How the model is fed: {"ids","tokens","offsets","type_ids","special_tokens_mask"}. options_json as truevec_embed's. */
+/* How the model is fed: {"ids","tokens","offsets","type_ids","special_tokens_mask"}. options_json as truevec_embed's.
+ */
 int truevec_tokenize(const truevec_model* model, const char* text, size_t length, const char* options_json,
                      char** json);
 void truevec_free_string(char* string);

@@ -29,6 +29,8 @@ class MappedFile {
   ~MappedFile();
   std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
   const std::string& path() const { return path_; }
+  // Drops the pages from this process's memory; they come back from the file when touched.
+  void ReleasePages() const;
 
  private:
   void* data_ = nullptr;

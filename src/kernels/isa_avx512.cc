@@ -9,12 +9,11 @@ namespace truevec::kernels::avx512 {
 namespace {
 
 constexpr int64_t kIsaTileRows = 12;
-#define TV_TILE_CASES                                                                                              \
-  TV_TILE_CASE(1)                                                                                                  \
-  TV_TILE_CASE(2)                                                                                                  \
-  TV_TILE_CASE(3)                                                                                                  \
-  TV_TILE_CASE(4) TV_TILE_CASE(5) TV_TILE_CASE(6) TV_TILE_CASE(7) TV_TILE_CASE(8) TV_TILE_CASE(9) TV_TILE_CASE(10) \
-      TV_TILE_CASE(11) TV_TILE_CASE(12)
+// clang-format off
+#define TV_TILE_CASES \
+  TV_TILE_CASE(1) TV_TILE_CASE(2) TV_TILE_CASE(3) TV_TILE_CASE(4) TV_TILE_CASE(5) TV_TILE_CASE(6) \
+  TV_TILE_CASE(7) TV_TILE_CASE(8) TV_TILE_CASE(9) TV_TILE_CASE(10) TV_TILE_CASE(11) TV_TILE_CASE(12)
+// clang-format on
 
 // clang-format off: the order matters
 #include "kernels/simd_avx512.h"

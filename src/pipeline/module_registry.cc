@@ -113,8 +113,9 @@ Status LoadContext::FinishWeights(const ModuleSpec& module, const WeightScope& w
     report->parameters += entry->view.count();
     weight_hash->Add(module.type + "/" + name, entry->view);
   }
+  weights.store()->ReleasePages();
+  const std::vector<std::string> used = weights.Used();
   for (const std::string& name : weights.store()->Names()) {
-    const std::vector<std::string> used = weights.Used();
     if (!std::binary_search(used.begin(), used.end(), name)) report->unused_tensors.push_back(prefix + name);
   }
   if (leftovers.empty()) return Status::Ok();

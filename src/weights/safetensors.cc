@@ -124,6 +124,9 @@ class MappedStore : public WeightStore {
     return names;
   }
   std::string Description() const override { return description_; }
+  void ReleasePages() const override {
+    for (const MappedFile& file : files_) file.ReleasePages();
+  }
 
  private:
   std::string description_;

@@ -27,6 +27,8 @@ class WeightStore {
   virtual const WeightEntry* Find(std::string_view name) const = 0;
   virtual std::vector<std::string> Names() const = 0;  // sorted
   virtual std::string Description() const = 0;         // "model.safetensors" for messages
+  // Gives mapped pages back to the system once all is packed; tables that are read in place come back on use.
+  virtual void ReleasePages() const {}
 };
 
 // A cheap handle: (store, prefix). Copies share the account of what was read. Not for concurrent use.
