@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "models/model.h"
 #include "weights/safetensors.h"
+#include "weights/weight_files.h"
 
 namespace truevec {
 namespace {

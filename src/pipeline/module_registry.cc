@@ -6,7 +6,7 @@
 #include "pipeline/fingerprint.h"
 #include "pipeline/module.h"
 #include "pipeline/modules.h"
-#include "weights/safetensors.h"
+#include "weights/weight_files.h"
 
 namespace truevec {
 namespace {

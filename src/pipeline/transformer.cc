@@ -8,7 +8,6 @@
 
 #include "pipeline/fingerprint.h"
 #include "pipeline/modules.h"
-#include "weights/safetensors.h"
 
 namespace truevec {
 namespace {

@@ -4,11 +4,8 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <map>
 #include <optional>
-#include <set>
 
-#include "base/file.h"
 #include "base/json.h"
 
 namespace truevec {
@@ -96,71 +93,6 @@ Status CheckTiling(std::vector<Placed>& placed, uint64_t data_bytes, const std::
   return Status::Ok();
 }
 
-// Mapped files and the entries that point into them.
-class MappedStore : public WeightStore {
- public:
-  explicit MappedStore(std::string description) : description_(std::move(description)) {}
-
-  Status AddFile(const std::string& directory, const std::string& name) {
-    TV_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(directory + "/" + name));
-    TV_ASSIGN_OR_RETURN(std::vector<WeightEntry> entries, ParseSafetensors(file.bytes(), name));
-    for (WeightEntry& entry : entries) {
-      std::string key = entry.name;
-      const auto [position, inserted] = entries_.emplace(std::move(key), std::move(entry));
-      if (!inserted) return ModelError(name + ": tensor " + position->first + " is also in " + position->second.file);
-    }
-    files_.push_back(std::move(file));
-    return Status::Ok();
-  }
-
-  const WeightEntry* Find(std::string_view name) const override {
-    const auto found = entries_.find(name);
-    return found == entries_.end() ? nullptr : &found->second;
-  }
-  std::vector<std::string> Names() const override {
-    std::vector<std::string> names;
-    names.reserve(entries_.size());
-    for (const auto& [name, entry] : entries_) names.push_back(name);
-    return names;
-  }
-  std::string Description() const override { return description_; }
-  void ReleasePages() const override {
-    for (const MappedFile& file : files_) file.ReleasePages();
-  }
-
- private:
-  std::string description_;
-  std::vector<MappedFile> files_;
-  std::map<std::string, WeightEntry, std::less<>> entries_;
-};
-
-Result<std::shared_ptr<const WeightStore>> OpenSharded(const std::string& directory, const std::string& index_name) {
-  TV_ASSIGN_OR_RETURN(const JsonFile index, JsonFile::Load(directory + "/" + index_name, index_name));
-  const JsonRef map = index.root()["weight_map"];
-  TV_RETURN_IF_ERROR(map.ExpectObject());
-  std::map<std::string, std::string> shard_of;
-  std::set<std::string> shards;
-  for (const auto& member : map.value().get_object()) {
-    if (!member.value().is_string()) return map[member.key()].TypeError("a file name");
-    std::string shard(member.value().get_string());
-    if (shard.empty() || shard.find('/') != std::string::npos) {
-      return ModelError(map[member.key()].Where() + ": \"" + shard + "\" is not a file name in this folder");
-    }
-    shards.insert(shard);
-    shard_of.emplace(member.key(), std::move(shard));
-  }
-  auto store = std::make_shared<MappedStore>(index_name);
-  for (const std::string& shard : shards) TV_RETURN_IF_ERROR(store->AddFile(directory, shard));
-  for (const auto& [name, shard] : shard_of) {
-    const WeightEntry* entry = store->Find(name);
-    if (entry == nullptr || entry->file != shard) {
-      return ModelError(index_name + ": weight_map." + name + ": expected in " + shard + ", " +
-                        (entry == nullptr ? std::string("found nowhere") : "found in " + entry->file));
-    }
-  }
-  return std::shared_ptr<const WeightStore>(std::move(store));
-}
-
 }  // namespace
 
 Result<std::vector<WeightEntry>> ParseSafetensors(std::span<const std::byte> bytes, const std::string& file) {
@@ -190,18 +122,6 @@ Result<std::vector<WeightEntry>> ParseSafetensors(std::span<const std::byte> byt
   entries.reserve(placed.size());
   for (Placed& tensor : placed) entries.push_back(std::move(tensor.entry));
   return entries;
-}
-
-Result<std::shared_ptr<const WeightStore>> OpenWeights(const std::string& directory) {
-  const std::string single = "model.safetensors";
-  const std::string index = "model.safetensors.index.json";
-  if (FileExists(directory + "/" + single)) {
-    auto store = std::make_shared<MappedStore>(single);
-    TV_RETURN_IF_ERROR(store->AddFile(directory, single));
-    return std::shared_ptr<const WeightStore>(std::move(store));
-  }
-  if (FileExists(directory + "/" + index)) return OpenSharded(directory, index);
-  return ModelError(directory + ": no weights: expected " + single + " or " + index);
 }
 
 }  // namespace truevec

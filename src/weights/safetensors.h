@@ -17,10 +17,6 @@ namespace truevec {
 // shape x dtype, contiguous from 0 to the end without holes or overlaps. Errors name `file` and the tensor.
 Result<std::vector<WeightEntry>> ParseSafetensors(std::span<const std::byte> bytes, const std::string& file);
 
-// The weights of `directory` as transformers finds them: model.safetensors, else model.safetensors.index.json with
-// its shards. Refuses when there is neither. File names in messages are relative to the directory.
-Result<std::shared_ptr<const WeightStore>> OpenWeights(const std::string& directory);
-
 }  // namespace truevec
 
 #endif  // TRUEVEC_WEIGHTS_SAFETENSORS_H_
