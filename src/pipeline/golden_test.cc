@@ -196,6 +196,32 @@ TEST_F(PipelineGoldens, TogetherNotAbovePyTorch) {
   EXPECT_LE(all.sum, torch_all.sum);
 }
 
+// DESIGN invariant 2: a text's bits do not depend on the batch, here for every module at once.
+TEST_F(PipelineGoldens, OneBatchGivesTheBitsOfEachTextAlone) {
+  for (const std::string& name : Folders()) {
+    const auto golden = JsonFile::Load(kRoot + "/" + name + "/golden.json", "golden.json");
+    ASSERT_TRUE(golden.ok());
+    if (golden->root()["kind"].String().value() != "dense") continue;
+    const auto pipeline = Pipeline::Load(kRoot + "/" + name, {});
+    ASSERT_TRUE(pipeline.ok()) << pipeline.status().message();
+    const JsonRef cases = golden->root()["cases"];
+    std::vector<EncodedText> texts;
+    for (size_t i = 0; i < cases.size(); ++i) texts.push_back(Encode(**pipeline, cases.At(i)));
+    std::vector<const EncodedText*> all;
+    for (const EncodedText& text : texts) all.push_back(&text);
+    const int64_t width = (*pipeline)->OutputWidth({});
+    const auto rows = static_cast<int64_t>(all.size());
+    std::vector<float> batch(static_cast<size_t>(rows * width));
+    ASSERT_TRUE((*pipeline)->Embed(all, {}, ctx_, {batch.data(), rows, width, width}).ok());
+    for (size_t i = 0; i < all.size(); ++i) {
+      std::vector<float> alone(static_cast<size_t>(width));
+      ASSERT_TRUE((*pipeline)->Embed(std::span(&all[i], 1), {}, ctx_, {alone.data(), 1, width, width}).ok());
+      const auto start = batch.begin() + static_cast<int64_t>(i) * width;
+      EXPECT_EQ(alone, std::vector<float>(start, start + width)) << name << " case " << i;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, PipelineGolden, ::testing::ValuesIn(Folders()), [](const auto& param) {
   std::string name = param.param;
   std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');

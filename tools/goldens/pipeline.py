@@ -321,7 +321,28 @@ def sparse(maker):
     maker.golden(maker.save("sparse_static", [idf], cls=SparseEncoder), "sparse", limits)
 
 
-TOPICS = [pooling, projections, layers_and_weights, words, static, routers, settings, scores, sparse]
+def heads(maker):
+    from transformers import BertForMaskedLM, BertForSequenceClassification
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+    pairs = [{"text": a, "pair": b, **extra} for a in (TEXTS[0], TEXTS[5]) for b in (TEXTS[1], TEXTS[4], TEXTS[8])
+             for extra in ({}, {"raw": True})]
+    for name, labels, extra in (("cross_one_label", 1, {}), ("cross_three_labels", 3, {}), (
+            "cross_identity", 1, {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"})):
+        folder = maker.folder(name)
+        _tiny.bert(folder, seed=6, cls=BertForSequenceClassification, num_labels=labels, **extra)
+        _tiny.plain(folder)
+        maker.golden(folder, "scores", pairs)
+    masked = _tiny.bert(maker.scratch / "masked", seed=8, cls=BertForMaskedLM)
+    folder = maker.folder("splade_no_modules_json")
+    shutil.copytree(masked, folder, dirs_exist_ok=True)
+    _tiny.plain(folder)
+    maker.golden(folder, "sparse", **{"as": "sparse"})
+    for strategy, activation in (("max", "log1p_relu"), ("sum", "relu")):
+        modules = [maker.transformer(masked, transformer_task="fill-mask"), SpladePooling(strategy, activation)]
+        maker.golden(maker.save(f"splade_{strategy}_{activation}", modules, cls=SparseEncoder), "sparse")
+
+
+TOPICS = [pooling, projections, layers_and_weights, words, static, routers, settings, scores, sparse, heads]
 
 
 def make(root, model_dir):
