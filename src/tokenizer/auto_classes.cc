@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "tokenizer/byte_level.h"
+#include "tokenizer/sentencepiece_model.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
@@ -60,7 +61,11 @@ class Builder {
   const TokenizerFiles& files() const { return files_; }
 
   // An object {token: id} or a list [[piece, score]].
-  Status LoadVocabulary() {
+  Status LoadVocabulary(std::string_view name) {
+    if (!files_.tokenizer) {
+      TV_ASSIGN_OR_RETURN(const bool loaded, LoadSentencePiece(name));
+      if (loaded) return Status::Ok();
+    }
     if (files_.tokenizer) {
       const JsonRef vocabulary = files_.tokenizer->root()["model"]["vocab"];
       if (!vocabulary.is_object() && !vocabulary.is_array()) return vocabulary.TypeError("an object or an array");
@@ -75,7 +80,22 @@ class Builder {
     return Status::Ok();
   }
 
+  // T5's extra_ids.
+  Result<int64_t> ExtraIds() const {
+    const JsonRef count = files_.Config("extra_ids");
+    if (!count.present()) return 100;
+    TV_ASSIGN_OR_RETURN(const int64_t value, count.Int());
+    if (value < 0 || value > 100'000) return count.TypeError("0 to 100000");
+    return value;
+  }
+  // The class's SentencePiece file as its converter (convert_slow_tokenizer.py, convert_from_spm) reorders it; false
+  // when the class or the directory has none.
+  Result<bool> LoadSentencePiece(std::string_view name);
+  // The Precompiled normalizer of the SentencePiece file, or null.
+  const json::value& charsmap() const { return charsmap_; }
+
   Result<json::value> Merges() const {
+    if (!merges_.is_null()) return merges_;
     if (!files_.tokenizer) return ReadMergesText(files_.directory);
     const JsonRef merges = files_.tokenizer->root()["model"]["merges"];
     if (!merges.is_array()) return merges.TypeError("an array");
@@ -94,7 +114,10 @@ class Builder {
     return SpecialTokenText(files_, key, fallback);
   }
   // The class's extra special tokens when the files give none.
-  void SetDefaultExtras(std::vector<std::string> extras) { extras_ = std::move(extras); }
+  void SetDefaultExtras(const std::vector<std::string>& extras) {
+    extras_ = file_extras_;
+    extras_.insert(extras_.end(), extras.begin(), extras.end());
+  }
 
   Result<json::value> Value(std::string_view key, json::value fallback, const std::string& setting) const {
     return TokenizerConfigValue(files_, key, std::move(fallback), settings_, setting);
@@ -133,10 +156,74 @@ class Builder {
   const TokenizerFiles& files_;
   Settings* settings_;
   json::value vocabulary_;
+  json::value merges_;    // of a SentencePiece file
+  json::value charsmap_;  // of a SentencePiece file
+  std::vector<std::string> file_extras_;
   std::vector<SpecialDefault> defaults_;
   std::vector<std::string> extras_;
   json::array added_;
 };
+
+constexpr std::array<std::pair<std::string_view, const char*>, 7> kSentencePieceFiles = {{
+    {"XLMRobertaTokenizer", "sentencepiece.bpe.model"},
+    {"CamembertTokenizer", "sentencepiece.bpe.model"},
+    {"T5Tokenizer", "spiece.model"},
+    {"AlbertTokenizer", "spiece.model"},
+    {"DebertaV2Tokenizer", "spm.model"},
+    {"LlamaTokenizer", "tokenizer.model"},
+    {"GemmaTokenizer", "tokenizer.model"},
+}};
+
+Result<bool> Builder::LoadSentencePiece(std::string_view name) {
+  const auto* row = std::find_if(kSentencePieceFiles.begin(), kSentencePieceFiles.end(),
+                                 [&](const auto& pair) { return pair.first == name; });
+  if (row == kSentencePieceFiles.end() || !FileExists(files_.directory + "/" + row->second)) return false;
+  TV_ASSIGN_OR_RETURN(const SentencePieceModel model,
+                      SentencePieceModel::Load(files_.directory + "/" + row->second, row->second));
+  if (!model.charsmap.empty()) {
+    charsmap_ = json::object{{"type", "Precompiled"}, {"precompiled_charsmap", model.CharsmapBase64()}};
+  }
+  for (const SentencePieceModel::Piece& piece : model.pieces) {
+    if (piece.type == 3 || piece.type == 4) file_extras_.push_back(piece.text);
+  }
+  extras_ = file_extras_;
+  if (name == "LlamaTokenizer" || name == "GemmaTokenizer") {
+    vocabulary_ = model.Ids();
+    merges_ = model.Merges();
+    return true;
+  }
+  json::array list;
+  const auto add = [&](std::string_view key, std::string_view fallback) -> Status {
+    TV_ASSIGN_OR_RETURN(const std::string text, SpecialTokenText(files_, key, fallback));
+    list.push_back(json::array{text, 0.0});
+    return Status::Ok();
+  };
+  size_t from = 0;
+  if (name == "XLMRobertaTokenizer") {
+    for (const auto& [key, text] : {std::pair("bos_token", "<s>"), std::pair("pad_token", "<pad>"),
+                                    std::pair("eos_token", "</s>"), std::pair("unk_token", "<unk>")}) {
+      TV_RETURN_IF_ERROR(add(key, text));
+    }
+    from = 3;
+  } else if (name == "CamembertTokenizer") {
+    list.push_back(json::array{"<s>NOTUSED", 0.0});
+    TV_RETURN_IF_ERROR(add("pad_token", "<pad>"));
+    list.push_back(json::array{"</s>NOTUSED", 0.0});
+    TV_RETURN_IF_ERROR(add("unk_token", "<unk>"));
+    list.push_back(json::array{"<unk>NOTUSED", -100.0});
+    from = 1;
+  }
+  for (json::value& piece : model.Scores(from)) list.push_back(std::move(piece));
+  if (name == "XLMRobertaTokenizer" || name == "CamembertTokenizer") TV_RETURN_IF_ERROR(add("mask_token", "<mask>"));
+  if (name == "T5Tokenizer") {
+    TV_ASSIGN_OR_RETURN(const int64_t extra_ids, ExtraIds());
+    for (int64_t i = extra_ids - 1; i >= 0; --i) {
+      list.push_back(json::array{"<extra_id_" + std::to_string(i) + ">", 0.0});
+    }
+  }
+  vocabulary_ = std::move(list);
+  return true;
+}
 
 Status Builder::CollectAdded(bool keep_file_tokens) {
   TV_ASSIGN_OR_RETURN(added_, CollectAddedTokens(files_, keep_file_tokens, defaults_, extras_));
@@ -484,7 +571,7 @@ json::value WhitespaceAndMetaspace(bool prefix) {
 
 // The Precompiled normalizer of the file, alone or in a Sequence; null when there is none.
 json::value FileCharsmap(const Builder& b) {
-  if (!b.files().tokenizer) return nullptr;
+  if (!b.files().tokenizer) return b.charsmap();
   const JsonRef normalizer = b.files().tokenizer->root()["normalizer"];
   if (normalizer["type"].present() && normalizer["type"].value() == json::value("Precompiled"))
     return normalizer.value();
@@ -523,7 +610,7 @@ Result<json::value> BuildXlmRobertaLike(Builder* b, bool mask_lstrip) {
 Result<json::value> BuildXlmRoberta(Builder* b) { return BuildXlmRobertaLike(b, false); }
 
 Result<json::value> BuildCamembert(Builder* b) {
-  b->SetDefaultExtras({"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"});
+  if (b->files().tokenizer) b->SetDefaultExtras({"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"});
   TV_ASSIGN_OR_RETURN(const std::string unk, SpecialTokenText(b->files(), "unk_token", "<unk>"));
   TV_ASSIGN_OR_RETURN(json::value root, BuildXlmRobertaLike(b, true));
   const json::array& list = root.at("model").at("vocab").get_array();
@@ -543,14 +630,10 @@ Result<json::value> BuildT5(Builder* b) {
   TV_RETURN_IF_ERROR(b->Special("eos_token", "</s>").status());
   TV_RETURN_IF_ERROR(b->Special("unk_token", "<unk>").status());
   TV_RETURN_IF_ERROR(b->Special("pad_token", "<pad>").status());
-  int64_t extra_ids = 100;
-  if (const JsonRef count = b->files().Config("extra_ids"); count.present()) {
-    TV_ASSIGN_OR_RETURN(extra_ids, count.Int());
-    if (extra_ids < 0 || extra_ids > 100'000) return count.TypeError("0 to 100000");
-  }
+  TV_ASSIGN_OR_RETURN(const int64_t extra_ids, b->ExtraIds());
   std::vector<std::string> extras;
   for (int64_t i = 0; i < extra_ids; ++i) extras.push_back("<extra_id_" + std::to_string(i) + ">");
-  b->SetDefaultExtras(std::move(extras));
+  b->SetDefaultExtras(extras);
   TV_RETURN_IF_ERROR(b->CollectAdded());
   Components parts;
   parts.normalizer = FileCharsmap(*b);
@@ -677,7 +760,7 @@ Result<json::value> BuildTokenizerJson(const std::string& name, const TokenizerF
   }
   for (const ClassRow& row : kClasses) {
     if (row.name != name) continue;
-    TV_RETURN_IF_ERROR(builder.LoadVocabulary());
+    TV_RETURN_IF_ERROR(builder.LoadVocabulary(name));
     return row.build(&builder);
   }
   // A class that transformers 5 does not know loads the file as it is.

@@ -112,8 +112,11 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::LoadDirectory(const std::string& d
   TV_ASSIGN_OR_RETURN(files.config, LoadOptional(directory, "tokenizer_config.json"));
   TV_ASSIGN_OR_RETURN(files.special_map, LoadOptional(directory, "special_tokens_map.json"));
   TV_ASSIGN_OR_RETURN(files.added, LoadOptional(directory, "added_tokens.json"));
-  if (!files.tokenizer && !FileExists(directory + "/vocab.txt") && !FileExists(directory + "/vocab.json")) {
-    return ModelError(directory + ": no tokenizer files: expected tokenizer.json, vocab.txt or vocab.json");
+  constexpr std::array kVocabularies = {"vocab.txt",    "vocab.json", "sentencepiece.bpe.model",
+                                        "spiece.model", "spm.model",  "tokenizer.model"};
+  if (!files.tokenizer && std::none_of(kVocabularies.begin(), kVocabularies.end(),
+                                       [&](const char* name) { return FileExists(directory + "/" + name); })) {
+    return ModelError(directory + ": no tokenizer files: expected tokenizer.json, vocab.txt, vocab.json or a .model");
   }
   TV_ASSIGN_OR_RETURN(const std::string name, ClassName(files, model_type, settings));
   TV_ASSIGN_OR_RETURN(json::value root, BuildTokenizerJson(name, files, settings));
