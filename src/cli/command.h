@@ -33,11 +33,13 @@ class Command {
   virtual Status Run(const CommonOptions& common) = 0;
 };
 
+std::unique_ptr<Command> MakeDiagnoseCommand();
 std::unique_ptr<Command> MakeEmbedCommand();
 std::unique_ptr<Command> MakeInspectCommand();
 std::unique_ptr<Command> MakeRerankCommand();
 std::unique_ptr<Command> MakeSimilarityCommand();
 std::unique_ptr<Command> MakeTokenizeCommand();
+std::unique_ptr<Command> MakeVerifyCommand();
 std::unique_ptr<Command> MakeVersionCommand();
 
 // The API's Error as a Status.

@@ -15,11 +15,13 @@ void OnSignal(int) { interrupted = 1; }
 
 std::vector<std::unique_ptr<Command>> AllCommands() {
   std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(MakeDiagnoseCommand());
   commands.push_back(MakeEmbedCommand());
   commands.push_back(MakeInspectCommand());
   commands.push_back(MakeRerankCommand());
   commands.push_back(MakeSimilarityCommand());
   commands.push_back(MakeTokenizeCommand());
+  commands.push_back(MakeVerifyCommand());
   commands.push_back(MakeVersionCommand());
   return commands;
 }
