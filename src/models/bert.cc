@@ -16,6 +16,12 @@ constexpr PostNormNames kNames = {
     "attention.self.query",       "attention.self.key", "attention.self.value", "attention.output.dense",
     "attention.output.LayerNorm", "intermediate.dense", "output.dense",         "output.LayerNorm"};
 
+// A fault that `diagnose` injects through the override `key`, never read from a file; 0: none.
+int64_t Simulated(const ConfigReader& config, std::string_view key) {
+  const json::value* value = config.overrides() == nullptr ? nullptr : config.overrides()->Use(key);
+  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
+}
+
 struct BertConfig {
   EmbeddingsConfig embeddings;
   PostNormConfig encoder;
@@ -54,6 +60,8 @@ Result<BertConfig> ParseBert(ConfigReader& config, Family family) {
   TV_RETURN_IF_ERROR(config.OneOf({"position_embedding_type"}, {"absolute"}, "absolute").status());
   TV_RETURN_IF_ERROR(config.RequireBool({"is_decoder"}, false));
   TV_RETURN_IF_ERROR(config.RequireBool({"add_cross_attention"}, false));
+  c.encoder.simulate_causal = Simulated(config, "simulate_causal") != 0;
+  c.embeddings.simulate_position_shift = Simulated(config, "simulate_position_shift");
   config.Ignore({"chunk_size_feed_forward", "pooler_num_attention_heads", "pooler_num_fc_layers",
                  "pooler_size_per_head", "pooler_type", "output_past"});
   TV_RETURN_IF_ERROR(CheckHeads(config, "num_attention_heads", c.encoder));

@@ -1,5 +1,6 @@
 #include "models/embeddings.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace truevec {
@@ -61,6 +62,10 @@ Status Embeddings::Forward(const PackedBatch& batch, const ExecContext& ctx, Mat
   const auto n = static_cast<size_t>(batch.tokens());
   int32_t* positions = ctx.arena->Allocate<int32_t>(batch.tokens());
   Positions(batch, positions);
+  for (int64_t t = 0; config_.simulate_position_shift != 0 && t < batch.tokens(); ++t) {
+    positions[t] = static_cast<int32_t>(
+        std::clamp<int64_t>(positions[t] + config_.simulate_position_shift, 0, config_.positions - 1));
+  }
   EmbeddingLookup(ctx, words_, batch.ids, false, out);
   if (config_.types > 0) {
     int32_t* types = ctx.arena->Allocate<int32_t>(batch.tokens());

@@ -11,7 +11,8 @@ namespace truevec {
 
 struct EmbeddingsConfig {
   int64_t vocabulary = 0, width = 0, positions = 0;
-  int64_t types = 0;  // 0: no type embeddings
+  int64_t simulate_position_shift = 0;  // a fault that `diagnose` injects; results stay inside the table
+  int64_t types = 0;                    // 0: no type embeddings
   double eps = 0;
   // RoBERTa's rule: positions count tokens that are not `padding_id`, from padding_id + 1; a literal padding token gets
   // padding_id. Unset: 0, 1, 2, ...

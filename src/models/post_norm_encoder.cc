@@ -43,6 +43,7 @@ void PostNormEncoder::Forward(const ForwardRequest& request, const ExecContext& 
   spec.heads = spec.kv_heads = config_.heads;
   spec.head_dim = config_.hidden / config_.heads;
   spec.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(spec.head_dim)));
+  spec.causal = config_.simulate_causal;
   spec.relative_bias = relative_bias;
   spec.relative_span = span;
   ctx.Record("embeddings", hidden);

@@ -19,6 +19,7 @@ struct PostNormConfig {
   int64_t hidden = 0, layers = 0, heads = 0, intermediate = 0;
   double eps = 0;
   Activation activation = Activation::kGelu;
+  bool simulate_causal = false;  // a fault that `diagnose` injects
 };
 
 // Refuses head counts that do not divide the width.

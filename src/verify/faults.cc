@@ -187,7 +187,7 @@ void ForwardFaults(Faults* out) {
   Add(out, "causal-mask", "", "with a causal mask the vectors agree",
       "vLLM --hf-overrides '{\"is_causal\": false}'; llama.cpp --attention non-causal")
       ->spec = {{"simulate_causal", 1}};
-  for (const int shift : {1, 2}) {
+  for (const int shift : {-2, 1, 2}) {
     Add(out, "position-offset", std::to_string(shift),
         "with positions moved by " + std::to_string(shift) + " the vectors agree",
         "number positions as the model's class does")
