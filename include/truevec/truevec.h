@@ -46,6 +46,9 @@ struct EmbedStats {
   int64_t tokens = 0;            // fed to the model
   int64_t truncated_texts = 0;   // texts that lost tokens
   int64_t truncated_tokens = 0;  // tokens lost
+  // When set: one entry a text is appended, in the order of the texts (for callers that mix requests in one call).
+  std::vector<int64_t>* text_tokens = nullptr;
+  std::vector<int64_t>* text_truncated = nullptr;
 };
 
 class [[gnu::visibility("default")]] Embedder {

@@ -38,6 +38,7 @@ std::unique_ptr<Command> MakeEmbedCommand();
 std::unique_ptr<Command> MakeInspectCommand();
 std::unique_ptr<Command> MakeRerankCommand();
 std::unique_ptr<Command> MakeSimilarityCommand();
+std::unique_ptr<Command> MakeServeCommand();
 std::unique_ptr<Command> MakeTokenizeCommand();
 std::unique_ptr<Command> MakeVerifyCommand();
 std::unique_ptr<Command> MakeVersionCommand();

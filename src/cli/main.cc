@@ -20,6 +20,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeInspectCommand());
   commands.push_back(MakeRerankCommand());
   commands.push_back(MakeSimilarityCommand());
+  commands.push_back(MakeServeCommand());
   commands.push_back(MakeTokenizeCommand());
   commands.push_back(MakeVerifyCommand());
   commands.push_back(MakeVersionCommand());

@@ -144,6 +144,8 @@ class PipelineEmbedder : public Embedder {
         stats->tokens += static_cast<int64_t>(text.ids.size());
         stats->truncated_tokens += text.truncated_tokens;
         stats->truncated_texts += text.truncated_tokens > 0 ? 1 : 0;
+        if (stats->text_tokens != nullptr) stats->text_tokens->push_back(static_cast<int64_t>(text.ids.size()));
+        if (stats->text_truncated != nullptr) stats->text_truncated->push_back(text.truncated_tokens);
       }
     }
     return Status::Ok();
