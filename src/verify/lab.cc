@@ -98,6 +98,9 @@ Result<const Tokenizer*> Lab::EditedTokenizer(const std::string& edit) {
   TV_ASSIGN_OR_RETURN(const JsonFile file, JsonFile::Load(directory_ + "/tokenizer.json", "tokenizer.json"));
   json::value root = file.root().value();
   if (!root.is_object() || !EditTokenizer(edit, &root)) return static_cast<const Tokenizer*>(nullptr);
+  // As AutoTokenizer: the file's own padding would be attended to.
+  root.get_object()["padding"] = nullptr;
+  root.get_object()["truncation"] = nullptr;
   TV_ASSIGN_OR_RETURN(const JsonFile edited, JsonFile::Parse(WriteJson(root), "tokenizer.json (" + edit + ")"));
   TV_ASSIGN_OR_RETURN(tokenizers_[edit], Tokenizer::FromJson(edited));
   return tokenizers_[edit].get();
