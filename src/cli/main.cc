@@ -1,5 +1,6 @@
 // truevec's command line: options from flags, TRUEVEC_* variables and --config, results on stdout, messages on
 // stderr, exit codes of CONTRACT section 4.
+#include <algorithm>
 #include <cctype>
 #include <csignal>
 #include <cstdio>
@@ -84,6 +85,12 @@ int Main(int argc, char** argv) {
     command->Configure(sub);
     AddCommonOptions(sub, &common);
     NameVariables(sub);
+  }
+  const bool known =
+      argc < 2 || argv[1][0] == '-' ||
+      std::any_of(commands.begin(), commands.end(), [&](const auto& command) { return command->Name() == argv[1]; });
+  if (!known) {
+    return Report(UsageError("unknown command \"" + std::string(argv[1]) + "\"; see truevec --help"));
   }
   try {
     app.parse(argc, argv);

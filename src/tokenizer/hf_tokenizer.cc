@@ -290,6 +290,10 @@ Result<Truncation> ParseTruncation(const JsonRef& json) {
   Truncation truncation;
   TV_ASSIGN_OR_RETURN(truncation.max_length, json["max_length"].Int());
   TV_ASSIGN_OR_RETURN(truncation.stride, json["stride"].Int());
+  if (truncation.max_length < 0) return json["max_length"].TypeError("a natural number");
+  if (truncation.stride < 0 || (truncation.max_length > 0 && truncation.stride >= truncation.max_length)) {
+    return json["stride"].TypeError("a number below max_length");
+  }
   TV_ASSIGN_OR_RETURN(const std::string strategy, json["strategy"].String());
   if (strategy == "OnlyFirst") {
     truncation.strategy = TruncationStrategy::kOnlyFirst;
@@ -306,11 +310,17 @@ Result<Truncation> ParseTruncation(const JsonRef& json) {
   return truncation;
 }
 
+// Longer paddings and truncations than any model has are a broken file, not a wish.
+constexpr int64_t kMaxLength = int64_t{1} << 24;
+
 Result<Padding> ParsePadding(const JsonRef& json) {
   Padding padding;
   const JsonRef strategy = json["strategy"];
   if (strategy.is_object()) {
     TV_ASSIGN_OR_RETURN(padding.fixed_length, strategy["Fixed"].Int());
+    if (padding.fixed_length < 0 || padding.fixed_length > kMaxLength) {
+      return strategy["Fixed"].TypeError("a length of at most 2^24");
+    }
   } else {
     TV_ASSIGN_OR_RETURN(const std::string name, strategy.String());
     if (name != "BatchLongest") return strategy.TypeError("BatchLongest or {\"Fixed\": n}");
@@ -319,6 +329,9 @@ Result<Padding> ParsePadding(const JsonRef& json) {
   padding.side = direction == "Left" ? Side::kLeft : Side::kRight;
   if (const JsonRef multiple = json["pad_to_multiple_of"]; multiple.present() && !multiple.is_null()) {
     TV_ASSIGN_OR_RETURN(padding.multiple_of, multiple.Int());
+    if (padding.multiple_of < 0 || padding.multiple_of > kMaxLength) {
+      return multiple.TypeError("a length of at most 2^24");
+    }
   }
   TV_ASSIGN_OR_RETURN(const int64_t id, json["pad_id"].Int());
   TV_ASSIGN_OR_RETURN(const int64_t type_id, json["pad_type_id"].Int());

@@ -77,7 +77,7 @@ TEST(WordPieceTokenizer, RefusesInvalidUtf8NamingTheByte) {
 }
 
 TEST(TokenizerJson, RefusesUnknownComponentsByPath) {
-  const auto refuse = [](std::string_view text) {
+  const auto refuse = [](const std::string& text) {
     auto file = JsonFile::Parse(text, "tokenizer.json");
     return Tokenizer::FromJson(*file).status().message();
   };
@@ -87,6 +87,19 @@ TEST(TokenizerJson, RefusesUnknownComponentsByPath) {
             "tokenizer.json: model.unk_token: \"[UNK]\" is not in the vocabulary");
   EXPECT_EQ(refuse(R"({"model": {"type": "WordPiece", "unk_token": "a", "vocab": {"a": 0, "b": 0}}})"),
             "tokenizer.json: model.vocab.b: id 0 is given to two tokens");
+  const std::string model = R"("model": {"type": "WordLevel", "unk_token": "a", "vocab": {"a": 0}})";
+  EXPECT_NE(refuse(R"({"padding": {"strategy": {"Fixed": 1000000000000}, "direction": "Right", "pad_id": 0,
+                      "pad_type_id": 0, "pad_token": "a"}, )" +
+                   model + "}")
+                .find("padding.strategy.Fixed"),
+            std::string::npos);
+  EXPECT_NE(refuse(R"({"truncation": {"max_length": 2, "stride": 5, "strategy": "LongestFirst"}, )" + model + "}")
+                .find("truncation.stride"),
+            std::string::npos);
+  EXPECT_NE(refuse(R"({"model": {"type": "WordPiece", "unk_token": "a", "max_input_chars_per_word": -1,
+                       "vocab": {"a": 0}}})")
+                .find("max_input_chars_per_word"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -74,6 +74,7 @@ Result<std::unique_ptr<TokenModel>> ParseWordPiece(const JsonRef& json) {
   int64_t max_chars = 100;
   if (json["max_input_chars_per_word"].present()) {
     TV_ASSIGN_OR_RETURN(max_chars, json["max_input_chars_per_word"].Int());
+    if (max_chars < 0) return json["max_input_chars_per_word"].TypeError("a natural number");
   }
   const auto found = vocabulary.find(unknown);
   if (found == vocabulary.end()) {

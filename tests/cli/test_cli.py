@@ -111,7 +111,7 @@ class BadInput(Folder):
     def test_usage(self):
         self.refused(run("embed", MODEL), 2, "no texts")
         self.refused(run("embed", MODEL, "a", "--colour"), 2, "--colour")
-        self.refused(run("frobnicate"), 2, "frobnicate")
+        self.refused(run("frobnicate", "x"), 2, 'unknown command "frobnicate"')
         self.refused(run("embed", MODEL, "a", "--isa", "mmx"), 2, "mmx", "scalar")
         self.refused(run("embed", MODEL, "a", "--override", "nonsense_key=3"), 2, "nonsense_key")
         self.refused(run("embed", MODEL, "a", "--prompt-name", "nope"), 2, "nope")
