@@ -84,6 +84,10 @@ void ResolveModelType(const JsonRef& sentence_config, const JsonRef& config, con
       return;
     }
     spec->as = row->as;
+    if (stated == "ColBERT") {
+      spec->Refuse("model_type \"ColBERT\"", std::string(kSentenceConfig) + ": model_type",
+                   "PyLate's markers, query expansion and skip lists are not applied yet");
+    }
     if (!options.as.empty() && options.as != spec->as && source.kind == SettingSource::Kind::kFile) {
       spec->warnings.push_back("asked for as " + options.as + ", but " + source.Describe() + " says " + stated +
                                ": loaded as " + spec->as);

@@ -87,12 +87,13 @@ Status BatchCauses(Target* target, const std::vector<std::string>& texts, const 
     const std::vector<int> match = MatchRows(singles, batch, 1e-6);
     const bool permuted = std::find(match.begin(), match.end(), -1) == match.end();
     const bool distinct = !AllEqual(batch);
-    const char* id = !distinct ? "constant-output" : permuted ? "permuted-results" : "batch-leak";
+    const char* id = !distinct ? "constant-output" : permuted ? "permuted-results" : "unknown";
     const char* says = !distinct  ? "in a batch every text has the same vector"
                        : permuted ? "a batch returns the right vectors in another order"
-                                  : "vectors change with the texts beside them, asked alone they do not";
+                                  : "vectors change with the texts beside them, asked alone they do not (a batch "
+                                    "leak, attended padding and a wrong last token look alike here)";
     d->causes.push_back(Structural(id, says, "send one text a request until the server is mended", c));
-    d->causes.back().confidence = permuted || !distinct ? 0.99 : 0.6;
+    d->causes.back().confidence = permuted || !distinct ? 0.99 : 0.5;
   } else if (c.worst > 1e-6) {
     d->causes.push_back(
         Structural("batch-numerics", "batches differ from single requests by rounding", "use float32", c));
