@@ -7,6 +7,9 @@ set(TRUEVEC_WARNINGS -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 takes the unused half of std::variant and std::optional for uninitialised memory.
   list(APPEND TRUEVEC_WARNINGS -Wno-maybe-uninitialized)
+elseif(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # std::stable_sort of libstdc++ 12 uses std::get_temporary_buffer, which clang reports inside the header.
+  list(APPEND TRUEVEC_WARNINGS -Wno-deprecated-declarations)
 endif()
 
 function(truevec_compile_options target)
