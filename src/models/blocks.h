@@ -25,11 +25,28 @@ struct NormWeights {
   }
 };
 
+// RMSNorm: x / rms(x) * (offset + weight), weight [width] under the scope; Gemma's offset is 1. In double, rounded
+// once.
+struct RmsWeights {
+  std::vector<float> weight;
+  double eps = 0;
+  float offset = 0;
+
+  static Result<RmsWeights> Load(const WeightScope& scope, int64_t width, double eps, float offset = 0);
+  void Apply(const ExecContext& ctx, ConstMatrix x, Matrix out) const {  // out may be x
+    RmsNorm(ctx, x, weight.data(), eps, offset, out);
+  }
+  void ApplyPerHead(const ExecContext& ctx, Matrix x) const {  // heads of width columns
+    RmsNormHeads(ctx, x, static_cast<int64_t>(weight.size()), weight.data(), eps, offset);
+  }
+};
+
 // "<scope>.weight" [out, in] and "<scope>.bias" [out].
 Result<Linear> LoadLinear(const WeightScope& scope, int64_t in, int64_t out, ComputeType type);
+Result<Linear> LoadLinearNoBias(const WeightScope& scope, int64_t in, int64_t out, ComputeType type);
 // Several linears over one input, packed side by side; their outputs are neighbouring column blocks.
 Result<Linear> LoadFusedLinear(const std::vector<WeightScope>& scopes, int64_t in, const std::vector<int64_t>& outs,
-                               ComputeType type);
+                               ComputeType type, bool bias = true);
 
 }  // namespace truevec
 

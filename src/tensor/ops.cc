@@ -159,9 +159,9 @@ void Rope(const ExecContext& ctx, const RopeTable& table, std::span<const int32_
         for (int64_t i = 0; i < half; ++i) {
           float& a = head[table.interleaved ? 2 * i : i];
           float& b = head[table.interleaved ? 2 * i + 1 : i + half];
-          const float rotated_a = a * cos[i] - b * sin[i];
-          b = b * cos[i] + a * sin[i];
-          a = rotated_a;
+          const double x0 = a, x1 = b, c = cos[i], s = sin[i];  // products are exact in double
+          a = static_cast<float>(x0 * c - x1 * s);
+          b = static_cast<float>(x1 * c + x0 * s);
         }
       }
     }
