@@ -9,7 +9,17 @@ namespace truevec {
 Result<LoadedModel> LoadBert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadDistilBert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadElectra(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadGemma(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadGemma2(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadGemma3(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadLlama(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadLlamaBidirectional(ConfigReader& config, const WeightScope& weights,
+                                           const ModelOptions& options);
+Result<LoadedModel> LoadMistral(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadMpnet(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadPhi3(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadQwen2(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadQwen3(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadRoberta(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 
 }  // namespace truevec

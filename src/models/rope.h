@@ -39,6 +39,7 @@ struct RopeKeys {
   // Models whose default rope rotates only partial_rotary_factor of the head; elsewhere a value below 1 is refused.
   bool partial = false;
   double default_partial = 1;
+  int64_t default_original = 0;           // original_max_position_embeddings of the config class; 0: max_positions
   std::string_view theta = "rope_theta";  // the key of old configs
   // Key of rope_parameters in models with one rope per kind of layer ("full_attention"); empty: one rope.
   std::string_view layer_type = {};

@@ -146,9 +146,8 @@ Status ReadType(const RopeKeys& keys, const JsonRef& object, RopeParameters* p) 
   return Status::Ok();
 }
 
-// Length of the texts that the model was first trained on: the config's own key, the dictionary's, or all positions.
+// Length of the texts that the model was first trained on: the config's own key, the dictionary's, or the default.
 Status ReadOriginal(ConfigReader& config, const JsonRef& object, RopeParameters* p) {
-  p->original_positions = p->max_positions;
   JsonRef ref = config.Raw({"original_max_position_embeddings"});
   if (!ref.present() || ref.is_null()) ref = object["original_max_position_embeddings"];
   if (!ref.present() || ref.is_null()) return Status::Ok();
@@ -189,6 +188,7 @@ Status ReadScaling(ConfigReader& config, const Found& found, RopeParameters* p) 
 Result<RopeParameters> ReadRopeParameters(ConfigReader& config, const RopeKeys& keys) {
   RopeParameters p;
   p.max_positions = keys.max_positions;
+  p.original_positions = keys.default_original > 0 ? keys.default_original : keys.max_positions;
   const Found found = FindObject(config, keys);
   TV_RETURN_IF_ERROR(ReadType(keys, found.object, &p));
   TV_RETURN_IF_ERROR(ReadTheta(config, keys, found, &p));

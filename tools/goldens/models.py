@@ -63,7 +63,8 @@ def worst(a, b):
 
 
 def make(root, _model_dir):
-    shutil.rmtree(root / "models", ignore_errors=True)
+    for name in MODELS:
+        shutil.rmtree(root / "models" / name, ignore_errors=True)
     for seed, (name, (cls, config, wrong)) in enumerate(MODELS.items()):
         folder = root / "models" / name
         folder.mkdir(parents=True)
