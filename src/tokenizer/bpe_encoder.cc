@@ -187,7 +187,7 @@ class BpeEncoder : public WordEncoder {
   // Merges in place: lowest rank first, then leftmost. Returns how many ids are left.
   size_t MergeShort(int32_t* ids, size_t count) const {
     if (count < 2) return count;
-    uint32_t ranks[kShort];  // of (i, i + 1)
+    uint32_t ranks[kShort];   // of (i, i + 1)
     size_t last = count - 1;  // pairs
     for (size_t i = 0; i < last; ++i) ranks[i] = pairs_.Rank(ids[i], ids[i + 1]);
     while (last > 0) {

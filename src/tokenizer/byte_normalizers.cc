@@ -53,9 +53,9 @@ class TextNormalizer : public ByteNormalizer {
 class CharacterMap : public ByteNormalizer {
  public:
   CharacterMap(const Normalizer* slow, bool keeps_start, std::function<bool(const Text&)> depends)
-      : slow_(slow), keeps_start_(keeps_start), table_([this, depends = std::move(depends)](uint32_t cp) {
-          return Compute(cp, depends);
-        }) {
+      : slow_(slow),
+        keeps_start_(keeps_start),
+        table_([this, depends = std::move(depends)](uint32_t cp) { return Compute(cp, depends); }) {
     printable_ = lower_ = true;
     for (uint32_t c = 0x20; c < 0x7F; ++c) {
       const Entry& entry = table_[c];
@@ -149,12 +149,13 @@ class CharacterMap : public ByteNormalizer {
 // its parts, cut before inert characters (Unicode 15 annex 15, section 9).
 class NormalFormBytes : public ByteNormalizer {
  public:
-  explicit NormalFormBytes(const Normalizer* slow) : slow_(slow), inert_([slow](uint32_t cp) -> uint8_t {
-    if (cp < 0x80 || (cp >= 0xD800 && cp < 0xE000)) return 1;
-    if (CombiningClass(cp) != 0 || ComposesWithPrevious(cp)) return 0;
-    Text text = {{cp, 0, 1}};
-    return slow->Normalize(&text).ok() && text.size() == 1 && text[0].cp == cp ? 1 : 0;
-  }) {}
+  explicit NormalFormBytes(const Normalizer* slow)
+      : slow_(slow), inert_([slow](uint32_t cp) -> uint8_t {
+          if (cp < 0x80 || (cp >= 0xD800 && cp < 0xE000)) return 1;
+          if (CombiningClass(cp) != 0 || ComposesWithPrevious(cp)) return 0;
+          Text text = {{cp, 0, 1}};
+          return slow->Normalize(&text).ok() && text.size() == 1 && text[0].cp == cp ? 1 : 0;
+        }) {}
   bool keeps_start() const override { return true; }
 
   Status Normalize(ByteWork* work) const override {

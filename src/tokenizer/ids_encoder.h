@@ -1,5 +1,5 @@
-// The ids-only path: text to the model's ids through byte stages, a word cache and a WordEncoder, without offsets. Gives
-// the ids of the path with offsets (ids_encoder_test.cc compares them).
+// The ids-only path: text to the model's ids through byte stages, a word cache and a WordEncoder, without offsets.
+// Gives the ids of the path with offsets (ids_encoder_test.cc compares them).
 #ifndef TRUEVEC_TOKENIZER_IDS_ENCODER_H_
 #define TRUEVEC_TOKENIZER_IDS_ENCODER_H_
 

@@ -1,5 +1,5 @@
-// The ids-only path gives the ids of the path with offsets: for every golden tokenizer and a set of pipelines made here,
-// over random texts.
+// The ids-only path gives the ids of the path with offsets: for every golden tokenizer and a set of pipelines made
+// here, over random texts.
 #include "tokenizer/ids_encoder.h"
 
 #include <gtest/gtest.h>
@@ -23,14 +23,41 @@ class TextMaker {
   explicit TextMaker(uint32_t seed) : random_(seed) {}
   std::string Next() {
     static constexpr std::pair<uint32_t, uint32_t> kBlocks[] = {
-        {0x20, 0x7F},     {0x20, 0x7F},     {0x61, 0x7B},     {0x61, 0x7B},     {0xA0, 0x250},    {0x300, 0x370},
-        {0x370, 0x530},   {0x590, 0x700},   {0x900, 0xE80},   {0x1100, 0x1200}, {0x1E00, 0x2100}, {0x2000, 0x2070},
-        {0x3000, 0x3100}, {0x4E00, 0x4F00}, {0xAC00, 0xAD00}, {0xFB00, 0xFFFE}, {0, 0x20},        {0x1F300, 0x1F700},
-        {0x20000, 0x20100}};
-    static constexpr std::string_view kLiterals[] = {
-        " ", " ", "  ", "\n", "\r\n", "the ", "hello world", "don't", "'RE", "<s>", "</s>", "[SEP]", "<mask>", "▁", "▁▁",
-        "Ġ", "##", "1234567", "e\u0301\u0302", "か\u3099", "ﾊﾟ", "İ", "👩‍👩‍👧", "\u00ad", "\u3000", "<0x41>", "quick brown",
-        "aaaaaaaaaaaaaaaaaaaaaaaa", "日本語", "русский язык", "हिन्दी"};
+        {0x20, 0x7F},     {0x20, 0x7F},     {0x61, 0x7B},       {0x61, 0x7B},      {0xA0, 0x250},
+        {0x300, 0x370},   {0x370, 0x530},   {0x590, 0x700},     {0x900, 0xE80},    {0x1100, 0x1200},
+        {0x1E00, 0x2100}, {0x2000, 0x2070}, {0x3000, 0x3100},   {0x4E00, 0x4F00},  {0xAC00, 0xAD00},
+        {0xFB00, 0xFFFE}, {0, 0x20},        {0x1F300, 0x1F700}, {0x20000, 0x20100}};
+    static constexpr std::string_view kLiterals[] = {" ",
+                                                     " ",
+                                                     "  ",
+                                                     "\n",
+                                                     "\r\n",
+                                                     "the ",
+                                                     "hello world",
+                                                     "don't",
+                                                     "'RE",
+                                                     "<s>",
+                                                     "</s>",
+                                                     "[SEP]",
+                                                     "<mask>",
+                                                     "▁",
+                                                     "▁▁",
+                                                     "Ġ",
+                                                     "##",
+                                                     "1234567",
+                                                     "e\u0301\u0302",
+                                                     "か\u3099",
+                                                     "ﾊﾟ",
+                                                     "İ",
+                                                     "👩‍👩‍👧",
+                                                     "\u00ad",
+                                                     "\u3000",
+                                                     "<0x41>",
+                                                     "quick brown",
+                                                     "aaaaaaaaaaaaaaaaaaaaaaaa",
+                                                     "日本語",
+                                                     "русский язык",
+                                                     "हिन्दी"};
     std::string text;
     for (uint32_t n = random_() % 24; n > 0; --n) {
       if (random_() % 2 == 0) {
@@ -89,8 +116,13 @@ INSTANTIATE_TEST_SUITE_P(All, IdsEncoderGolden, ::testing::ValuesIn(IdsEncoderGo
 std::string CharacterVocabulary() {
   std::string vocab = R"({"<unk>": 0)";
   int id = 1;
-  for (const auto& [low, high] : {std::pair<uint32_t, uint32_t>{0x20, 0x7F}, {0xA0, 0x180}, {0x300, 0x320},
-                                  {0x3040, 0x30A0}, {0x1100, 0x1115}, {0x2581, 0x2582}, {0x4E00, 0x4E20}}) {
+  for (const auto& [low, high] : {std::pair<uint32_t, uint32_t>{0x20, 0x7F},
+                                  {0xA0, 0x180},
+                                  {0x300, 0x320},
+                                  {0x3040, 0x30A0},
+                                  {0x1100, 0x1115},
+                                  {0x2581, 0x2582},
+                                  {0x4E00, 0x4E20}}) {
     for (uint32_t cp = low; cp < high; ++cp) {
       vocab += ", \"";
       if (cp == '"' || cp == '\\') vocab += '\\';
@@ -188,10 +220,11 @@ TEST(IdsEncoder, BpeUnknownCharacters) {
     for (const std::string fuse : {"false", "true"}) {
       for (const std::string fallback : {"false", "true"}) {
         for (const std::string bytes : {"", R"(, "<0xE6>": 10, "<0x97>": 11, "<0xA5>": 12)", R"(, "<0x78>": 10)"}) {
-          const auto tokenizer = Load(
-              R"({"model": {"type": "BPE", "unk_token": )" + unk + R"(, "fuse_unk": )" + fuse +
-              R"(, "byte_fallback": )" + fallback + R"(, "vocab": {"<unk>": 0, "a": 1, "b": 2, "ab": 3, "ba": 4, "aba": 5,
-              "bb": 6, "abab": 7)" + bytes + R"(}, "merges": [["a", "b"], ["b", "a"], ["ab", "a"], ["b", "b"],
+          const auto tokenizer = Load(R"({"model": {"type": "BPE", "unk_token": )" + unk + R"(, "fuse_unk": )" + fuse +
+                                      R"(, "byte_fallback": )" + fallback +
+                                      R"(, "vocab": {"<unk>": 0, "a": 1, "b": 2, "ab": 3, "ba": 4, "aba": 5,
+              "bb": 6, "abab": 7)" + bytes +
+                                      R"(}, "merges": [["a", "b"], ["b", "a"], ["ab", "a"], ["b", "b"],
               ["ab", "ab"]]}})");
           ASSERT_NE(tokenizer, nullptr);
           std::mt19937 random(3);

@@ -177,9 +177,7 @@ class CharDelimiterSplit : public PreTokenizer {
 class Digits : public PreTokenizer {
  public:
   explicit Digits(bool individual) : behavior_(individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous) {}
-  Status Split(std::vector<Text>* pieces) const override {
-    return SplitAtCharacters(pieces, behavior_, IsNumeric);
-  }
+  Status Split(std::vector<Text>* pieces) const override { return SplitAtCharacters(pieces, behavior_, IsNumeric); }
   void AddBytes(ByteSplitters* out) const override { out->push_back(MakeCharacterSplitter(IsNumeric, behavior_)); }
 
  private:

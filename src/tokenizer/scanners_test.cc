@@ -51,7 +51,7 @@ TEST(RegexClasses, EveryCodePoint) {
     if (cp < 0xD800 || cp >= 0xE000) text.push_back({cp, 0, 0});
   }
   const std::pair<std::string_view, uint8_t> classes[] = {
-      {R"(\p{L})", kLetter}, {R"(\p{N})", kNumber},           {R"(\s)", kSpace},     {R"(\p{M})", kMark},
+      {R"(\p{L})", kLetter},     {R"(\p{N})", kNumber},           {R"(\s)", kSpace},    {R"(\p{M})", kMark},
       {R"([\r\n])", kLineBreak}, {R"([\p{Lu}\p{Lt}])", kCapital}, {R"(\p{Ll})", kSmall}};
   for (const auto& [pattern, bit] : classes) {
     const auto matches = Pattern::Expression(pattern)->FindAll(text);
@@ -81,10 +81,11 @@ TEST_P(ScannersTest, EveryCodePointInContexts) {
 }
 
 TEST_P(ScannersTest, RandomTexts) {
-  const std::vector<uint32_t> alphabet = {'a', 'b', 's', 't', 'r', 'e', 'v', 'm', 'l', 'd', 'S', 'E', 'L', 'A', '\'',
-                                          '\'', ' ', ' ', ' ', '\n', '\r', '\t', '1', '2', '!', '/', '.', 0x17F, 0x2019,
-                                          0xE9, 0xC9, 0x1C5, 0x2B0, 0x65E5, 0x301, 0x301, 0x903, 0x20DD, 0x663, 0xBD,
-                                          0x2167, 0x3000, 0xA0, 0x85, 0x2028, 0x200B, 0x1F600, 0x20AC, 0x10400, 0x10428};
+  const std::vector<uint32_t> alphabet = {
+      'a',  'b',    's',    't',  'r',  'e',    'v',    'm',     'l',    'd',     'S',    'E',    'L',
+      'A',  '\'',   '\'',   ' ',  ' ',  ' ',    '\n',   '\r',    '\t',   '1',     '2',    '!',    '/',
+      '.',  0x17F,  0x2019, 0xE9, 0xC9, 0x1C5,  0x2B0,  0x65E5,  0x301,  0x301,   0x903,  0x20DD, 0x663,
+      0xBD, 0x2167, 0x3000, 0xA0, 0x85, 0x2028, 0x200B, 0x1F600, 0x20AC, 0x10400, 0x10428};
   std::mt19937 random(7);
   for (int i = 0; i < 8'000; ++i) {
     std::vector<uint32_t> text(random() % 24);

@@ -68,8 +68,8 @@ inline uint64_t Load8(const char* p) {
 inline bool AllAscii8(uint64_t block) { return (block & kHighBits) == 0; }
 // Whether all 8 bytes are in [0x20, 0x7E].
 inline bool AllPrintable8(uint64_t block) {
-  const uint64_t below = block - 0x20 * kOnes;      // a byte below 0x20 borrows into its high bit
-  const uint64_t delete_or_above = block + kOnes;   // 0x7F carries into its high bit
+  const uint64_t below = block - 0x20 * kOnes;     // a byte below 0x20 borrows into its high bit
+  const uint64_t delete_or_above = block + kOnes;  // 0x7F carries into its high bit
   return ((block | below | delete_or_above) & kHighBits) == 0;
 }
 // Lower case of 8 ASCII bytes.

@@ -1,5 +1,5 @@
-// A token model on bytes: the ids of one pre-tokenized piece, and nothing else. Const, for many threads; each brings its
-// scratch.
+// A token model on bytes: the ids of one pre-tokenized piece, and nothing else. Const, for many threads; each brings
+// its scratch.
 #ifndef TRUEVEC_TOKENIZER_WORD_ENCODER_H_
 #define TRUEVEC_TOKENIZER_WORD_ENCODER_H_
 
