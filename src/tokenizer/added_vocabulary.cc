@@ -1,7 +1,9 @@
 #include "tokenizer/added_vocabulary.h"
 
 #include <algorithm>
+#include <map>
 
+#include "tokenizer/utf8-inl.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
@@ -63,6 +65,8 @@ Result<AddedVocabulary> AddedVocabulary::Parse(const JsonRef& json, const Vocabu
     for (const Char& c : text) pattern.text.push_back(c.cp);
     AddPattern(token.normalized ? &added.normalized_ : &added.raw_, std::move(pattern));
   }
+  added.byte_raw_ = ToBytes(added.raw_);
+  added.byte_normalized_ = ToBytes(added.normalized_);
   return added;
 }
 
@@ -115,6 +119,81 @@ void AddedVocabulary::Split(const Text& text, bool normalized, std::vector<Segme
     plain = std::max(plain, end);
   }
   emit_plain(text.size());
+}
+
+AddedVocabulary::BytePatterns AddedVocabulary::ToBytes(const Patterns& patterns) {
+  std::map<std::string, size_t> sorted;
+  for (const auto& [first, list] : patterns) {
+    for (const Pattern& pattern : list) {
+      std::string bytes;
+      for (const uint32_t cp : pattern.text) AppendUtf8(cp, &bytes);
+      sorted.emplace(std::move(bytes), pattern.token);  // of equal patterns the first of the list, as Split finds it
+    }
+  }
+  BytePatterns out;
+  if (sorted.empty()) return out;
+  std::vector<std::string_view> keys;
+  std::vector<int32_t> tokens;
+  for (const auto& [bytes, token] : sorted) {
+    out.first[static_cast<uint8_t>(bytes[0])] = true;
+    keys.push_back(bytes);
+    tokens.push_back(static_cast<int32_t>(token));
+  }
+  out.trie = DoubleArray<int32_t>(keys, tokens, -1);
+  return out;
+}
+
+bool AddedVocabulary::MayMatch(std::string_view text, bool normalized) const {
+  const BytePatterns& patterns = normalized ? byte_normalized_ : byte_raw_;
+  if (patterns.trie.empty()) return false;
+  return std::any_of(text.begin(), text.end(), [&](char c) { return patterns.first[static_cast<uint8_t>(c)]; });
+}
+
+void AddedVocabulary::SplitBytes(std::string_view text, bool normalized, std::vector<ByteSegment>* out) const {
+  const BytePatterns& patterns = normalized ? byte_normalized_ : byte_raw_;
+  const char* const start = text.data();
+  const char* const stop = start + text.size();
+  const auto view = [](const char* from, const char* to) {
+    return std::string_view(from, static_cast<size_t>(to - from));
+  };
+  const auto is_word = [](const char* p) {
+    unsigned length;
+    return IsWordCharacter(DecodeAt(p, &length));
+  };
+  const auto is_space = [](const char* p, unsigned* length) { return IsWhiteSpace(DecodeAt(p, length)); };
+  const char* plain = start;  // first byte not yet emitted
+  for (const char* p = start; p < stop;) {
+    if (!patterns.first[static_cast<uint8_t>(*p)]) {
+      ++p;
+      continue;
+    }
+    const char* end = nullptr;
+    int32_t found = -1;
+    uint32_t state = patterns.trie.kRoot;
+    for (const char* q = p; q < stop;) {
+      state = patterns.trie.Step(state, *q++);
+      if (state == patterns.trie.kNone) break;
+      if (patterns.trie.value(state) < 0) continue;
+      found = patterns.trie.value(state);
+      end = q;
+    }
+    if (found < 0) {
+      ++p;
+      continue;
+    }
+    const AddedToken& token = tokens_[static_cast<size_t>(found)];
+    const char* begin = p;
+    p = end;
+    if (encode_special_tokens_ && token.special) continue;
+    if (token.single_word && ((begin > start && is_word(Previous(begin))) || (end < stop && is_word(end)))) continue;
+    unsigned length;
+    while (token.lstrip && begin > plain && is_space(Previous(begin), &length)) begin = Previous(begin);
+    while (token.rstrip && end < stop && is_space(end, &length)) end += length;
+    if (begin > plain) out->push_back({view(plain, begin), nullptr});
+    out->push_back({view(begin, end), &token});
+    plain = std::max(plain, end);
+  }
+  if (stop > plain) out->push_back({view(plain, stop), nullptr});
 }
 
 }  // namespace truevec

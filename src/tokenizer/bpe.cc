@@ -4,30 +4,15 @@
 #include <optional>
 #include <queue>
 
-#include "tokenizer/token_model.h"
+#include "tokenizer/bpe.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
 namespace {
 
-struct Merge {
-  int32_t rank;
-  int32_t id;
-};
-
-struct BpeOptions {
-  std::optional<std::string> unk_token;
-  std::string prefix;  // continuing_subword_prefix
-  std::string suffix;  // end_of_word_suffix
-  bool fuse_unk = false;
-  bool byte_fallback = false;
-  bool ignore_merges = false;
-};
-
 class Bpe : public TokenModel {
  public:
-  using Merges = std::unordered_map<uint64_t, Merge>;
-  Bpe(Vocabulary vocabulary, Merges merges, BpeOptions options)
+  Bpe(Vocabulary vocabulary, BpeMerges merges, BpeOptions options)
       : vocabulary_(std::move(vocabulary)), merges_(std::move(merges)), options_(std::move(options)) {
     if (options_.unk_token) unk_ = Find(*options_.unk_token);
     for (int byte = 0; byte < 256; ++byte) {
@@ -40,6 +25,9 @@ class Bpe : public TokenModel {
     return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
   }
   const Vocabulary& vocabulary() const override { return vocabulary_; }
+  std::unique_ptr<WordEncoder> MakeWordEncoder(bool byte_level) const override {
+    return MakeBpeEncoder({vocabulary_, merges_, options_, byte_ids_, unk_}, byte_level);
+  }
 
   void Tokenize(const Text& piece, std::vector<Token>* out) const override {
     if (options_.ignore_merges) {
@@ -129,7 +117,7 @@ class Bpe : public TokenModel {
     }
   };
 
-  const Merge* FindMerge(int32_t left, int32_t right) const {
+  const BpeMerge* FindMerge(int32_t left, int32_t right) const {
     const auto found = merges_.find(Key(left, right));
     return found == merges_.end() ? nullptr : &found->second;
   }
@@ -141,7 +129,7 @@ class Bpe : public TokenModel {
     const auto push = [&](int32_t left) {
       if (left < 0 || s[static_cast<size_t>(left)].next < 0) return;
       const Symbol& a = s[static_cast<size_t>(left)];
-      if (const Merge* merge = FindMerge(a.id, s[static_cast<size_t>(a.next)].id)) {
+      if (const BpeMerge* merge = FindMerge(a.id, s[static_cast<size_t>(a.next)].id)) {
         queue.push({merge->rank, left, merge->id});
       }
     };
@@ -152,7 +140,7 @@ class Bpe : public TokenModel {
       Symbol& left = s[static_cast<size_t>(top.position)];
       if (left.bytes == 0 || left.next < 0) continue;
       Symbol& right = s[static_cast<size_t>(left.next)];
-      const Merge* merge = FindMerge(left.id, right.id);
+      const BpeMerge* merge = FindMerge(left.id, right.id);
       if (merge == nullptr || merge->id != top.id) continue;  // stale
       left.id = merge->id;
       left.bytes += right.bytes;
@@ -165,7 +153,7 @@ class Bpe : public TokenModel {
   }
 
   Vocabulary vocabulary_;
-  Merges merges_;
+  BpeMerges merges_;
   BpeOptions options_;
   int32_t unk_ = -1;
   int32_t byte_ids_[256];
@@ -186,9 +174,9 @@ Result<std::pair<std::string, std::string>> MergePair(const JsonRef& json) {
   return std::pair(text.substr(0, space), text.substr(space + 1));
 }
 
-Result<Bpe::Merges> ParseMerges(const JsonRef& json, const Vocabulary& vocabulary, const std::string& prefix) {
+Result<BpeMerges> ParseMerges(const JsonRef& json, const Vocabulary& vocabulary, const std::string& prefix) {
   if (!json.is_array()) return json.TypeError("an array");
-  Bpe::Merges merges;
+  BpeMerges merges;
   merges.reserve(json.size());
   int32_t rank = 0;
   for (size_t i = 0; i < json.size(); ++i) {
@@ -241,7 +229,7 @@ Result<std::unique_ptr<TokenModel>> ParseBpe(const JsonRef& json) {
       return ModelError(unk.Where() + ": \"" + *options.unk_token + "\" is not in the vocabulary");
     }
   }
-  TV_ASSIGN_OR_RETURN(Bpe::Merges merges, ParseMerges(json["merges"], vocabulary, options.prefix));
+  TV_ASSIGN_OR_RETURN(BpeMerges merges, ParseMerges(json["merges"], vocabulary, options.prefix));
   return std::unique_ptr<TokenModel>(
       std::make_unique<Bpe>(std::move(vocabulary), std::move(merges), std::move(options)));
 }

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "tokenizer/byte_level.h"
+#include "tokenizer/ids_encoder.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
@@ -21,6 +22,7 @@ class HfTokenizer : public Tokenizer {
     for (const auto* pieces : {&parts_.post_processor.single, &parts_.post_processor.pair}) {
       for (const TemplatePiece& piece : *pieces) special_ids_.insert(piece.ids.begin(), piece.ids.end());
     }
+    ids_encoder_ = IdsEncoder::Make(parts_);
   }
 
   Result<Encoding> Encode(std::string_view text, std::optional<std::string_view> pair,
@@ -69,7 +71,8 @@ class HfTokenizer : public Tokenizer {
     }
     return ids;
   }
-  Result<std::vector<Token>> Tokenize(std::string_view text) const;
+  // The model's tokens; without offsets when not `details`.
+  Result<std::vector<Token>> Tokenize(std::string_view text, bool details) const;
   Status TokenizePlain(Text text, std::vector<Token>* out) const;
   void TrimOffsets(std::vector<Token>* tokens) const;
   Status Truncate(const Truncation& truncation, int64_t added, std::vector<Token>* a, std::vector<Token>* b,
@@ -78,14 +81,23 @@ class HfTokenizer : public Tokenizer {
   void Pad(bool details, Encoding* out) const;
 
   TokenizerParts parts_;
+  std::unique_ptr<IdsEncoder> ids_encoder_;  // null: the parts have no form without offsets
+  mutable ScratchPool scratches_;
   std::vector<std::string> tokens_;  // by id
   std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> added_ids_;
   std::unordered_set<int32_t> special_ids_;
 };
 
-Result<std::vector<Token>> HfTokenizer::Tokenize(std::string_view utf8) const {
+Result<std::vector<Token>> HfTokenizer::Tokenize(std::string_view utf8, bool details) const {
   if (const auto bad = FirstInvalidUtf8(utf8)) {
     return InputError("the text is not valid UTF-8 at byte " + std::to_string(*bad));
+  }
+  if (!details && ids_encoder_ != nullptr) {
+    const ScratchPool::Lease scratch(&scratches_);
+    TV_RETURN_IF_ERROR(ids_encoder_->Encode(utf8, scratch.get()));
+    std::vector<Token> tokens(scratch.get()->ids.size());
+    for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = {scratch.get()->ids[i], 0, 0};
+    return tokens;
   }
   Text text;
   text.reserve(utf8.size());
@@ -240,10 +252,10 @@ void FillByteOffsets(std::string_view text, std::optional<std::string_view> pair
 
 Result<Encoding> HfTokenizer::Encode(std::string_view text, std::optional<std::string_view> pair,
                                      const EncodeOptions& options) const {
-  TV_ASSIGN_OR_RETURN(std::vector<Token> a, Tokenize(text));
+  TV_ASSIGN_OR_RETURN(std::vector<Token> a, Tokenize(text, options.details));
   std::vector<Token> b;
   if (pair) {
-    TV_ASSIGN_OR_RETURN(b, Tokenize(*pair));
+    TV_ASSIGN_OR_RETURN(b, Tokenize(*pair, options.details));
   }
   Encoding out;
   const int64_t added = options.add_special_tokens ? parts_.post_processor.AddedTokens(pair.has_value()) : 0;

@@ -140,6 +140,13 @@ class BertNormalizer : public Normalizer {
     if (lower_) Lowercase(text);
     return Status::Ok();
   }
+  void AddBytes(ByteNormalizers* out) const override {
+    // Only marks that are left in the text could have been put in another order by NFD.
+    const auto has_marks = [](const Text& text) {
+      return std::any_of(text.begin(), text.end(), [](const Char& c) { return CombiningClass(c.cp) != 0; });
+    };
+    out->push_back(MakeCharacterMap(this, false, strip_ ? has_marks : std::function<bool(const Text&)>()));
+  }
 
  private:
   static void SpaceChinese(Text* text) {
@@ -207,6 +214,18 @@ class FormNormalizer : public Normalizer {
     }
     return Status::Ok();
   }
+  void AddBytes(ByteNormalizers* out) const override {
+    switch (form_) {
+      case Form::kNfd:
+      case Form::kNfc:
+      case Form::kNfkd:
+      case Form::kNfkc:
+        out->push_back(MakeNormalForm(this));
+        break;
+      default:
+        out->push_back(MakeCharacterMap(this, form_ == Form::kLowercase || form_ == Form::kByteLevel, {}));
+    }
+  }
 
  private:
   Form form_;
@@ -225,6 +244,7 @@ class StripNormalizer : public Normalizer {
     }
     return Status::Ok();
   }
+  void AddBytes(ByteNormalizers* out) const override { out->push_back(MakeStrip(left_, right_)); }
 
  private:
   bool left_, right_;
@@ -236,6 +256,9 @@ class SequenceNormalizer : public Normalizer {
   Status Normalize(Text* text) const override {
     for (const auto& part : parts_) TV_RETURN_IF_ERROR(part->Normalize(text));
     return Status::Ok();
+  }
+  void AddBytes(ByteNormalizers* out) const override {
+    for (const auto& part : parts_) part->AddBytes(out);
   }
 
  private:
@@ -265,6 +288,17 @@ class ReplaceNormalizer : public Normalizer {
     *text = std::move(out);
     return Status::Ok();
   }
+  void AddBytes(ByteNormalizers* out) const override {
+    std::string content;
+    for (const uint32_t cp : content_) AppendUtf8(cp, &content);
+    if (const std::string literal = pattern_.literal(); !literal.empty()) {
+      out->push_back(MakeReplaceLiteral(literal, std::move(content)));
+    } else if (pattern_.regex() == " {2,}") {
+      out->push_back(MakeReplaceSpaces(std::move(content)));
+    } else {
+      out->push_back(ThroughText(this));
+    }
+  }
 
  private:
   Pattern pattern_;
@@ -280,6 +314,11 @@ class PrependNormalizer : public Normalizer {
     for (const uint32_t cp : content_) out.push_back({cp, text->front().begin, text->front().end});
     text->insert(text->begin(), out.begin(), out.end());
     return Status::Ok();
+  }
+  void AddBytes(ByteNormalizers* out) const override {
+    std::string content;
+    for (const uint32_t cp : content_) AppendUtf8(cp, &content);
+    out->push_back(MakePrepend(std::move(content)));
   }
 
  private:

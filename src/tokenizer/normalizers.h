@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/status.h"
+#include "tokenizer/byte_stages.h"
 #include "tokenizer/text.h"
 
 namespace truevec {
@@ -15,6 +16,8 @@ class Normalizer {
   virtual ~Normalizer() = default;
   // Fails only when a pattern exceeds its step budget.
   virtual Status Normalize(Text* text) const = 0;
+  // Appends the stages that do the same on bytes (the ids-only path). This object must outlive them.
+  virtual void AddBytes(ByteNormalizers* out) const { out->push_back(ThroughText(this)); }
 };
 
 // From the "normalizer" object of tokenizer.json; null gives a null pointer. Unknown types are refused by JSON path.

@@ -51,6 +51,12 @@ class BertPreTokenizer : public PreTokenizer {
     });
     return Status::Ok();
   }
+  void AddBytes(ByteSplitters* out) const override {
+    out->push_back(MakeClassSplitter([](uint32_t cp) {
+      if (IsWhiteSpace(cp)) return CharKind::kDrop;
+      return IsBertPunctuation(cp) ? CharKind::kAlone : CharKind::kWord;
+    }));
+  }
 };
 
 class WhitespaceSplit : public PreTokenizer {
@@ -58,6 +64,9 @@ class WhitespaceSplit : public PreTokenizer {
   Status Split(std::vector<Text>* pieces) const override {
     SplitByClass(pieces, [](uint32_t cp) -> CharClass { return {IsWhiteSpace(cp) ? Kind::kDrop : Kind::kWord, 0}; });
     return Status::Ok();
+  }
+  void AddBytes(ByteSplitters* out) const override {
+    out->push_back(MakeClassSplitter([](uint32_t cp) { return IsWhiteSpace(cp) ? CharKind::kDrop : CharKind::kWord; }));
   }
 };
 
@@ -70,6 +79,12 @@ class Whitespace : public PreTokenizer {
       return {IsWhiteSpace(cp) ? Kind::kDrop : Kind::kWord, 1};
     });
     return Status::Ok();
+  }
+  void AddBytes(ByteSplitters* out) const override {
+    out->push_back(MakeClassSplitter([](uint32_t cp) {
+      if (IsWordCharacter(cp)) return CharKind::kWord;
+      return IsWhiteSpace(cp) ? CharKind::kDrop : CharKind::kWord2;
+    }));
   }
 };
 
@@ -113,6 +128,15 @@ class SplitPreTokenizer : public PreTokenizer {
       return Status::Ok();
     });
   }
+  void AddBytes(ByteSplitters* out) const override {
+    std::unique_ptr<ByteSplitter> stage;
+    if (const std::string literal = pattern_.literal(); !literal.empty()) {
+      stage = MakeLiteralSplitter(literal, behavior_, invert_);
+    } else if (behavior_ == SplitBehavior::kIsolated) {  // invert changes nothing where no part is left out
+      stage = MakeScannerSplitter(pattern_.regex());
+    }
+    out->push_back(stage != nullptr ? std::move(stage) : ThroughText(this));
+  }
 
  private:
   Pattern pattern_;
@@ -126,6 +150,9 @@ class Punctuation : public PreTokenizer {
   Status Split(std::vector<Text>* pieces) const override {
     return SplitAtCharacters(pieces, behavior_, IsBertPunctuation);
   }
+  void AddBytes(ByteSplitters* out) const override {
+    out->push_back(MakeCharacterSplitter(IsBertPunctuation, behavior_));
+  }
 
  private:
   SplitBehavior behavior_;
@@ -137,6 +164,10 @@ class CharDelimiterSplit : public PreTokenizer {
   Status Split(std::vector<Text>* pieces) const override {
     return SplitAtCharacters(pieces, SplitBehavior::kRemoved, [this](uint32_t cp) { return cp == delimiter_; });
   }
+  void AddBytes(ByteSplitters* out) const override {
+    out->push_back(MakeCharacterSplitter([delimiter = delimiter_](uint32_t cp) { return cp == delimiter; },
+                                         SplitBehavior::kRemoved));
+  }
 
  private:
   uint32_t delimiter_;
@@ -146,14 +177,14 @@ class CharDelimiterSplit : public PreTokenizer {
 class Digits : public PreTokenizer {
  public:
   explicit Digits(bool individual) : behavior_(individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous) {}
-  Status Split(std::vector<Text>* pieces) const override {
-    return SplitAtCharacters(pieces, behavior_, [](uint32_t cp) {
-      const Category category = GeneralCategory(cp);
-      return category == Category::kNd || category == Category::kNl || category == Category::kNo;
-    });
-  }
+  Status Split(std::vector<Text>* pieces) const override { return SplitAtCharacters(pieces, behavior_, IsNumeric); }
+  void AddBytes(ByteSplitters* out) const override { out->push_back(MakeCharacterSplitter(IsNumeric, behavior_)); }
 
  private:
+  static bool IsNumeric(uint32_t cp) {
+    const Category category = GeneralCategory(cp);
+    return category == Category::kNd || category == Category::kNl || category == Category::kNo;
+  }
   SplitBehavior behavior_;
 };
 
@@ -197,6 +228,9 @@ class ByteLevel : public PreTokenizer {
       return Status::Ok();
     });
   }
+  void AddBytes(ByteSplitters* out) const override {
+    out->push_back(MakeByteLevel(add_prefix_space_, pattern_ ? pattern_->regex() : std::string_view()));
+  }
 
  private:
   bool add_prefix_space_;
@@ -232,6 +266,10 @@ class Metaspace : public PreTokenizer {
       return Status::Ok();
     });
   }
+  void AddBytes(ByteSplitters* out) const override {
+    out->push_back(
+        MakeMetaspace(replacement_, scheme_ != PrependScheme::kNever, scheme_ == PrependScheme::kFirst, split_));
+  }
 
  private:
   uint32_t replacement_;
@@ -245,6 +283,9 @@ class SequencePreTokenizer : public PreTokenizer {
   Status Split(std::vector<Text>* pieces) const override {
     for (const auto& part : parts_) TV_RETURN_IF_ERROR(part->Split(pieces));
     return Status::Ok();
+  }
+  void AddBytes(ByteSplitters* out) const override {
+    for (const auto& part : parts_) part->AddBytes(out);
   }
 
  private:

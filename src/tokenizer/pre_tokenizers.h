@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/status.h"
+#include "tokenizer/byte_stages.h"
 #include "tokenizer/text.h"
 
 namespace truevec {
@@ -16,6 +17,8 @@ class PreTokenizer {
   virtual ~PreTokenizer() = default;
   // Replaces each piece by its parts; empty parts are dropped. Fails only when a pattern exceeds its step budget.
   virtual Status Split(std::vector<Text>* pieces) const = 0;
+  // Appends the stages that do the same on bytes (the ids-only path). This object must outlive them.
+  virtual void AddBytes(ByteSplitters* out) const { out->push_back(ThroughText(this)); }
 };
 
 // From the "pre_tokenizer" object of tokenizer.json; null gives a null pointer.

@@ -30,6 +30,12 @@ Result<Pattern> Pattern::Parse(const JsonRef& json) {
   return pattern;
 }
 
+std::string Pattern::literal() const {
+  std::string text;
+  for (const uint32_t cp : literal_) AppendUtf8(cp, &text);
+  return text;
+}
+
 Result<std::vector<Pattern::Span>> Pattern::FindAll(const Text& text) const {
   std::vector<uint32_t> cps(text.size());
   std::transform(text.begin(), text.end(), cps.begin(), [](const Char& c) { return c.cp; });

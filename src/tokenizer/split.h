@@ -4,6 +4,7 @@
 #define TRUEVEC_TOKENIZER_SPLIT_H_
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -25,6 +26,9 @@ class Pattern {
   using Span = std::pair<size_t, size_t>;
   // All matches from left to right; an empty match moves on by a character.
   Result<std::vector<Span>> FindAll(const Text& text) const;
+  // The literal text in UTF-8, empty for a regular expression; and the other way round.
+  std::string literal() const;
+  std::string_view regex() const { return regex_ ? std::string_view(regex_->pattern()) : std::string_view(); }
 
  private:
   Pattern() = default;

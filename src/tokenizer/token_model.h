@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "tokenizer/text.h"
+#include "tokenizer/word_encoder.h"
 
 namespace truevec {
 
@@ -27,6 +28,9 @@ class TokenModel {
   virtual ~TokenModel() = default;
   virtual void Tokenize(const Text& piece, std::vector<Token>* out) const = 0;
   virtual const Vocabulary& vocabulary() const = 0;
+  // The ids-only form of Tokenize, which reads this model; null when there is none. `byte_level`: its words are bytes
+  // that stand for characters of GPT-2's alphabet.
+  virtual std::unique_ptr<WordEncoder> MakeWordEncoder(bool /*byte_level*/) const { return nullptr; }
 };
 
 // From the "model" object of tokenizer.json.

@@ -4,7 +4,9 @@
 #include <cstdio>
 #include <limits>
 
+#include "tokenizer/double_array.h"
 #include "tokenizer/token_model.h"
+#include "tokenizer/utf8-inl.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
@@ -63,6 +65,118 @@ class ByteTrie {
   std::vector<Node> nodes_;
 };
 
+// What the form on bytes reads; the model owns it.
+struct UnigramView {
+  const std::vector<std::pair<std::string, double>>& pieces;
+  const Vocabulary& vocabulary;
+  const int32_t* byte_ids;  // 256 ids of <0xNN>, or -1
+  int32_t unk_id;
+  bool byte_fallback;
+  double unk_score;
+};
+
+// The same Viterbi search over a double array with the scores in it.
+class UnigramEncoder : public WordEncoder {
+ public:
+  explicit UnigramEncoder(const UnigramView& model) : model_(model) {
+    std::vector<std::string_view> keys;
+    for (const auto& [piece, id] : model.vocabulary) {
+      if (!piece.empty()) keys.push_back(piece);
+    }
+    std::sort(keys.begin(), keys.end());
+    std::vector<double> scores;
+    std::vector<int32_t> ids;
+    for (const std::string_view key : keys) {
+      ids.push_back(model.vocabulary.find(key)->second);
+      scores.push_back(model.pieces[static_cast<size_t>(ids.back())].second);
+    }
+    std::vector<uint32_t> units;
+    trie_ = DoubleArray<double>(keys, scores, kNoScore, &units);
+    ids_.resize(trie_.size(), -1);
+    for (size_t i = 0; i < keys.size(); ++i) ids_[units[i]] = ids[i];
+  }
+
+  void Encode(std::string_view word, ModelScratch* scratch, IdBuffer* out) const override {
+    ModelScratch::Place* const places = Search(word, scratch);
+    // From the end: the id of a piece, or -1 for a run of unknown characters; where it begins and ends.
+    PodBuffer<ModelScratch::Symbol>& path = scratch->symbols;
+    path.clear();
+    bool open = false;  // the last part is a run of unknown characters
+    for (auto end = static_cast<uint32_t>(word.size()); end > 0;) {
+      const ModelScratch::Place& place = places[end];
+      const bool unknown = place.unit == kUnknown || ids_[place.unit] == model_.unk_id;
+      if (unknown && open) {
+        path[path.size() - 1].previous = static_cast<int32_t>(place.start);
+      } else {
+        path.Push({unknown ? -1 : ids_[place.unit], static_cast<int32_t>(place.start), static_cast<int32_t>(end)});
+      }
+      open = unknown;
+      end = place.start;
+    }
+    for (size_t i = path.size(); i-- > 0;) {
+      const ModelScratch::Symbol& part = path[i];
+      if (part.id >= 0) {
+        out->Push(part.id);
+      } else {
+        const auto begin = static_cast<size_t>(part.previous);
+        PutUnknown(word.substr(begin, static_cast<size_t>(part.next) - begin), out);
+      }
+    }
+  }
+
+ private:
+  static constexpr double kNoScore = -std::numeric_limits<double>::infinity();
+  static constexpr uint32_t kUnknown = UINT32_MAX;
+  static constexpr uint32_t kUnreached = UINT32_MAX;
+
+  // For each byte where a character ends, the best way to get there.
+  ModelScratch::Place* Search(std::string_view word, ModelScratch* scratch) const {
+    scratch->places.clear();
+    ModelScratch::Place* const places = scratch->places.Room(word.size() + 1);
+    for (size_t i = 0; i <= word.size(); ++i) places[i].start = kUnreached;
+    places[0].score = 0;
+    const char* const text = word.data();
+    const auto size = static_cast<uint32_t>(word.size());
+    for (uint32_t at = 0; at < size;) {
+      unsigned length;
+      DecodeAt(text + at, &length);
+      const uint32_t next = at + length;
+      const double here = places[at].score;
+      bool single = false;
+      uint32_t state = DoubleArray<double>::kRoot;
+      for (uint32_t i = at; i < size;) {
+        state = trie_.Step(state, text[i++]);
+        if (state == DoubleArray<double>::kNone) break;
+        const double score = trie_.value(state);
+        if (score == kNoScore) continue;
+        single = single || i == next;
+        Relax(&places[i], score + here, at, state);
+      }
+      if (!single) Relax(&places[next], model_.unk_score + here, at, kUnknown);
+      at = next;
+    }
+    return places;
+  }
+  static void Relax(ModelScratch::Place* place, double score, uint32_t start, uint32_t unit) {
+    if (place->start == kUnreached || score > place->score) *place = {score, start, unit};
+  }
+
+  void PutUnknown(std::string_view part, IdBuffer* out) const {
+    const auto byte_id = [this](char c) { return model_.byte_ids[static_cast<uint8_t>(c)]; };
+    if (const auto found = model_.vocabulary.find(part); found != model_.vocabulary.end()) {
+      out->Push(found->second);
+    } else if (model_.byte_fallback && std::all_of(part.begin(), part.end(), [&](char c) { return byte_id(c) >= 0; })) {
+      for (const char c : part) out->Push(byte_id(c));
+    } else {
+      out->Push(model_.unk_id);
+    }
+  }
+
+  UnigramView model_;
+  DoubleArray<double> trie_;
+  std::vector<int32_t> ids_;  // by unit
+};
+
 class Unigram : public TokenModel {
  public:
   Unigram(std::vector<std::pair<std::string, double>> pieces, Vocabulary vocabulary, int32_t unk_id, bool byte_fallback)
@@ -81,6 +195,11 @@ class Unigram : public TokenModel {
     }
   }
   const Vocabulary& vocabulary() const override { return vocabulary_; }
+  std::unique_ptr<WordEncoder> MakeWordEncoder(bool byte_level) const override {
+    if (byte_level) return nullptr;
+    return std::make_unique<UnigramEncoder>(
+        UnigramView{pieces_, vocabulary_, byte_ids_, unk_id_, byte_fallback_, unk_score_});
+  }
 
   void Tokenize(const Text& piece, std::vector<Token>* out) const override {
     std::string text;

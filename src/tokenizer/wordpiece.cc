@@ -2,11 +2,70 @@
 // Reference: huggingface/tokenizers tokenizers/src/models/wordpiece/mod.rs.
 #include <algorithm>
 
+#include "tokenizer/double_array.h"
 #include "tokenizer/token_model.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
 namespace {
+
+// The same on bytes: the longest token is the last one on a walk through a trie.
+class WordPieceEncoder : public WordEncoder {
+ public:
+  WordPieceEncoder(const Vocabulary& vocabulary, const std::string& prefix, int32_t unknown, int64_t max_chars)
+      : trie_(MakeTrie(vocabulary)), inner_(trie_.Walk(prefix)), unknown_(unknown), max_chars_(max_chars) {}
+
+  void Encode(std::string_view word, ModelScratch* /*scratch*/, IdBuffer* out) const override {
+    const size_t before = out->size();
+    out->Reserve(before + word.size());
+    if (static_cast<int64_t>(word.size()) > max_chars_ && CountCharacters(word) > max_chars_) {
+      out->Push(unknown_);
+      return;
+    }
+    const char* p = word.data();
+    const char* const end = p + word.size();
+    uint32_t state = trie_.kRoot;
+    while (p < end) {
+      int32_t id = -1;
+      const char* after = p;
+      for (const char* q = p; q < end && state != trie_.kNone;) {
+        state = trie_.Step(state, *q++);
+        if (state != trie_.kNone && trie_.value(state) >= 0) {
+          id = trie_.value(state);
+          after = q;
+        }
+      }
+      if (id < 0) {
+        out->set_size(before);
+        out->Push(unknown_);
+        return;
+      }
+      out->Push(id);
+      p = after;
+      state = inner_;
+    }
+  }
+
+ private:
+  static DoubleArray<int32_t> MakeTrie(const Vocabulary& vocabulary) {
+    std::vector<std::string_view> keys;
+    for (const auto& [token, id] : vocabulary) {
+      if (!token.empty()) keys.push_back(token);
+    }
+    std::sort(keys.begin(), keys.end());
+    std::vector<int32_t> ids;
+    for (const std::string_view key : keys) ids.push_back(vocabulary.find(key)->second);
+    return {keys, ids, -1};
+  }
+  static int64_t CountCharacters(std::string_view word) {
+    return std::count_if(word.begin(), word.end(), [](char c) { return (c & 0xC0) != 0x80; });
+  }
+
+  DoubleArray<int32_t> trie_;
+  uint32_t inner_;  // the state behind the prefix of continuation tokens
+  int32_t unknown_;
+  int64_t max_chars_;
+};
 
 class WordPiece : public TokenModel {
  public:
@@ -16,6 +75,10 @@ class WordPiece : public TokenModel {
   }
 
   const Vocabulary& vocabulary() const override { return vocabulary_; }
+  std::unique_ptr<WordEncoder> MakeWordEncoder(bool byte_level) const override {
+    if (byte_level) return nullptr;
+    return std::make_unique<WordPieceEncoder>(vocabulary_, prefix_, unknown_, max_chars_);
+  }
 
   void Tokenize(const Text& piece, std::vector<Token>* out) const override {
     const size_t first_token = out->size();

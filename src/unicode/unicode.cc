@@ -186,4 +186,12 @@ uint32_t Compose(uint32_t first, uint32_t second) {
   return 0;
 }
 
+bool ComposesWithPrevious(uint32_t cp) {
+  if ((cp >= kVBase && cp < kVBase + kVCount) || (cp > kTBase && cp < kTBase + kTCount)) return true;
+  for (int i = 0; i < t::kCompositionCount; ++i) {
+    if (t::kCompositions[3 * i + 1] == cp) return true;
+  }
+  return false;
+}
+
 }  // namespace truevec

@@ -73,6 +73,8 @@ int CombiningClass(uint32_t cp);  // 9.0
 void AppendDecomposition(uint32_t cp, bool compatibility, std::vector<uint32_t>* out);
 // The primary composite of two code points, or 0.
 uint32_t Compose(uint32_t first, uint32_t second);
+// Whether Compose(x, cp) is not 0 for some x.
+bool ComposesWithPrevious(uint32_t cp);
 
 }  // namespace truevec
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Compares `truevec tokenize` with Hugging Face tokenizers: ids and offsets must be equal.
 
-Usage: differential.py --truevec BINARY [--strings N] [--seed S] [--every-code-point] [tokenizer.json ...]
+The path without offsets (tokenizer_driver) must give the same ids.
+
+Usage: differential.py --truevec BINARY --driver BINARY [--strings N] [--seed S] [--every-code-point] [tokenizer.json ...]
 The tokenizers are the files given and a set trained here (BPE, WordPiece, Unigram, WordLevel with many normalizers,
 pre-tokenizers and post-processors). Needs the packages of tools/requirements-reference.txt. Exit 1 on a difference;
 each is shrunk before it is printed.
@@ -107,21 +109,29 @@ def trained_set():
     return out
 
 
-def ours(binary, path, texts):
+def answers(command, texts):
     lines = "".join(json.dumps({"text": t}) + "\n" for t in texts)
-    result = subprocess.run([binary, "tokenize", path, "--input", "-"], input=lines.encode(), capture_output=True)
+    result = subprocess.run(command, input=lines.encode(), capture_output=True)
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     if len(rows) != len(texts):
-        sys.exit(f"{path}: {len(rows)} answers for {len(texts)} texts: {result.stderr.decode()}")
-    return [(r.get("ids", r.get("error")), [tuple(o) for o in r.get("offsets", [])]) for r in rows]
+        sys.exit(f"{command}: {len(rows)} answers for {len(texts)} texts: {result.stderr.decode()}")
+    return rows
+
+
+def ours(binaries, path, texts):
+    """Ids, offsets, and the ids of the path without offsets."""
+    detailed = answers([binaries[0], "tokenize", path, "--input", "-"], texts)
+    plain = answers([binaries[1], path], texts)
+    return [(r.get("ids", r.get("error")), [tuple(o) for o in r.get("offsets", [])], p.get("ids", p.get("error")))
+            for r, p in zip(detailed, plain)]
 
 
 def theirs(tokenizer, texts):
-    return [(e.ids, e.offsets) for e in tokenizer.encode_batch(texts)]
+    return [(e.ids, e.offsets, e.ids) for e in tokenizer.encode_batch(texts)]
 
 
 def shrink(binary, path, tokenizer, text, part):
-    """Removes chunks while ids (part 0) or offsets (part 1) still differ."""
+    """Removes chunks while ids (part 0), offsets (1) or ids without offsets (2) still differ."""
     def differs(t):
         return ours(binary, path, [t])[0][part] != theirs(tokenizer, [t])[0][part]
     size = max(1, len(text) // 2)
@@ -138,25 +148,27 @@ def shrink(binary, path, tokenizer, text, part):
 
 
 def compare(binary, name, path, tokenizer, texts):
-    ids = offsets = 0
+    counts = [0, 0, 0]
     for begin in range(0, len(texts), 50_000):
         chunk = texts[begin:begin + 50_000]
         for text, a, b in zip(chunk, ours(binary, path, chunk), theirs(tokenizer, chunk)):
-            part = 0 if a[0] != b[0] else 1 if a[1] != b[1] else None
+            part = next((i for i in range(3) if a[i] != b[i]), None)
             if part is None:
                 continue
-            ids, offsets = ids + (part == 0), offsets + (part == 1)
-            if ids + offsets <= 3:
+            counts[part] += 1
+            if sum(counts) <= 3:
                 small = shrink(binary, path, tokenizer, text, part)
-                print(f"  {['ids', 'offsets'][part]} differ on {small!a}: {ours(binary, path, [small])[0]} expected "
+                print(f"  {['ids', 'offsets', 'ids without offsets'][part]} differ on {small!a}: {ours(binary, path, [small])[0]} expected "
                       f"{theirs(tokenizer, [small])[0]}")
-    print(f"{name}: {len(texts)} strings, {ids} id differences, {offsets} offset differences", flush=True)
-    return ids + offsets
+    print(f"{name}: {len(texts)} strings, {counts[0]} id differences, {counts[1]} offset differences, "
+          f"{counts[2]} id differences of the path without offsets", flush=True)
+    return sum(counts)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--truevec", required=True)
+    parser.add_argument("--driver", required=True)
     parser.add_argument("--strings", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every-code-point", action="store_true")
@@ -172,10 +184,10 @@ def main():
         for name, tokenizer in tokenizers.items():
             path = Path(scratch) / f"{name}.json"
             tokenizer.save(str(path))
-            bad += compare(args.truevec, name, path, tokenizer, texts)
+            bad += compare((args.truevec, args.driver), name, path, tokenizer, texts)
             total += len(texts)
         for path in args.files:
-            bad += compare(args.truevec, path, path, Tokenizer.from_file(path), texts)
+            bad += compare((args.truevec, args.driver), path, path, Tokenizer.from_file(path), texts)
             total += len(texts)
     print(f"{total} strings, {bad} differences")
     return 1 if bad else 0

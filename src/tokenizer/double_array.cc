@@ -1,0 +1,112 @@
+#include "tokenizer/double_array.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace truevec {
+namespace {
+
+constexpr uint32_t kFree = UINT32_MAX;
+
+class Builder {
+ public:
+  explicit Builder(const std::vector<std::string_view>& keys) : keys_(keys) {
+    shape_.key_unit.resize(keys.size());
+    Grow(512);
+    Take(0, kFree - 1);  // the root's parent is no state
+  }
+
+  DoubleArrayShape Build() {
+    struct Range {
+      uint32_t state;
+      size_t begin, end, depth;
+    };
+    std::vector<Range> stack = {{0, 0, keys_.size(), 0}};
+    std::vector<uint8_t> labels;
+    std::vector<size_t> starts;
+    while (!stack.empty()) {
+      Range r = stack.back();
+      stack.pop_back();
+      if (r.begin < r.end && keys_[r.begin].size() == r.depth) shape_.key_unit[r.begin++] = r.state;
+      labels.clear();
+      starts.clear();
+      for (size_t i = r.begin; i < r.end; ++i) {
+        const auto label = static_cast<uint8_t>(keys_[i][r.depth]);
+        if (labels.empty() || labels.back() != label) {
+          labels.push_back(label);
+          starts.push_back(i);
+        }
+      }
+      if (labels.empty()) continue;
+      starts.push_back(r.end);
+      const uint32_t base = Place(labels);
+      shape_.base[r.state] = base;
+      for (size_t i = labels.size(); i-- > 0;) {
+        Take(base + labels[i], r.state);
+        stack.push_back({base + labels[i], starts[i], starts[i + 1], r.depth + 1});
+      }
+    }
+    // A step by any byte from any state stays inside.
+    const uint32_t last = *std::max_element(shape_.base.begin(), shape_.base.end());
+    if (shape_.base.size() < last + 256) Grow(last + 256);
+    shape_.base.resize(last + 256);
+    shape_.parent.resize(last + 256, kFree);
+    return std::move(shape_);
+  }
+
+ private:
+  void Grow(size_t size) {
+    size = (size + 63) / 64 * 64;
+    shape_.base.resize(size, 0);
+    shape_.parent.resize(size, kFree);
+    taken_.resize(size / 64, 0);
+  }
+  void Take(uint32_t unit, uint32_t parent) {
+    shape_.parent[unit] = parent;
+    taken_[unit / 64] |= uint64_t{1} << (unit % 64);
+    while (first_ < taken_.size() && taken_[first_] == ~uint64_t{0}) ++first_;
+  }
+  bool IsTaken(uint32_t unit) const { return (taken_[unit / 64] >> (unit % 64) & 1) != 0; }
+  // The first free unit at or after `from`.
+  uint32_t NextFree(uint32_t from) {
+    for (size_t word = from / 64; word < taken_.size(); ++word) {
+      uint64_t free = ~taken_[word];
+      if (word == from / 64) free &= ~uint64_t{0} << (from % 64);
+      if (free != 0) return static_cast<uint32_t>(word * 64 + static_cast<size_t>(std::countr_zero(free)));
+    }
+    const auto end = static_cast<uint32_t>(taken_.size() * 64);
+    Grow(taken_.size() * 64 * 3 / 2);
+    return end;
+  }
+
+  // A base at which all labels are free. Sets of several labels give up on crowded stretches after a few tries, which
+  // costs some room and keeps the build linear.
+  uint32_t Place(const std::vector<uint8_t>& labels) {
+    constexpr int kTries = 128;
+    const bool several = labels.size() > 1;
+    uint32_t unit = static_cast<uint32_t>(first_ * 64);
+    if (several) unit = std::max(unit, several_from_);
+    for (int tries = 0;; ++tries) {
+      unit = NextFree(std::max<uint32_t>(unit, labels.front()));
+      const uint32_t base = unit - labels.front();
+      if (base + 256 > taken_.size() * 64) Grow(std::max<size_t>(base + 512, taken_.size() * 64 * 3 / 2));
+      if (std::all_of(labels.begin(), labels.end(), [&](uint8_t label) { return !IsTaken(base + label); })) {
+        if (several && tries >= kTries) several_from_ = unit;
+        return base;
+      }
+      ++unit;
+    }
+  }
+
+  const std::vector<std::string_view>& keys_;
+  DoubleArrayShape shape_;
+  std::vector<uint64_t> taken_;
+  size_t first_ = 0;  // the first word of taken_ with a free unit
+  uint32_t several_from_ = 0;
+};
+
+}  // namespace
+
+DoubleArrayShape BuildDoubleArray(const std::vector<std::string_view>& keys) { return Builder(keys).Build(); }
+
+}  // namespace truevec
