@@ -31,6 +31,7 @@ Result<Pattern> Pattern::Parse(const JsonRef& json) {
 }
 
 Result<std::vector<Pattern::Span>> Pattern::FindAll(const Text& text) const {
+  if (text.empty()) return std::vector<Span>();  // not even an empty match
   std::vector<uint32_t> cps(text.size());
   std::transform(text.begin(), text.end(), cps.begin(), [](const Char& c) { return c.cp; });
   std::vector<Span> spans;

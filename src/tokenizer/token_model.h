@@ -27,6 +27,9 @@ class TokenModel {
   virtual ~TokenModel() = default;
   virtual void Tokenize(const Text& piece, std::vector<Token>* out) const = 0;
   virtual const Vocabulary& vocabulary() const = 0;
+  // The texts that are not those of the vocabulary, as (index among the piece's tokens, text): a Unigram model's
+  // unknown token stands for the text itself. Only for encodings with details.
+  virtual std::vector<std::pair<size_t, std::string>> UnknownTexts(const Text&) const { return {}; }
 };
 
 // From the "model" object of tokenizer.json.
