@@ -37,7 +37,8 @@ Result<AddedVocabulary> AddedVocabulary::Parse(const JsonRef& json, const Vocabu
   AddedVocabulary added;
   if (!json.present() || json.is_null()) return added;
   TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json.Array());
-  // A new id is the vocabulary's size, then the next one: where the vocabulary has holes, that may be another token's id.
+  // A new id is the vocabulary's size, then the next one: where the vocabulary has holes, that may be another token's
+  // id.
   int32_t next = static_cast<int32_t>(vocabulary.size());
   std::unordered_map<std::string, size_t> seen;
   for (const JsonRef& element : list) {

@@ -109,10 +109,10 @@ class Collector {
       json::object& fields = token.get_object();
       const json::value* special = fields.if_contains("special");
       const bool is_special = special != nullptr && special->is_bool() && special->get_bool();
-      for (const auto& [name, value] : {std::pair("id", json::value(0)), std::pair("single_word", json::value(false)),
-                                        std::pair("lstrip", json::value(false)), std::pair("rstrip", json::value(false)),
-                                        std::pair("special", json::value(false)),
-                                        std::pair("normalized", json::value(!is_special))}) {
+      for (const auto& [name, value] :
+           {std::pair("id", json::value(0)), std::pair("single_word", json::value(false)),
+            std::pair("lstrip", json::value(false)), std::pair("rstrip", json::value(false)),
+            std::pair("special", json::value(false)), std::pair("normalized", json::value(!is_special))}) {
         if (!fields.contains(name)) fields[name] = value;
       }
     }

@@ -66,7 +66,10 @@ std::string LossyUtf8(std::string_view bytes) {
     out.append(bytes.substr(0, *bad)).append("\xEF\xBF\xBD");
     bytes.remove_prefix(*bad);
     const auto lead = static_cast<uint8_t>(bytes[0]);
-    const size_t length = lead >= 0xC2 && lead <= 0xDF ? 2 : lead >= 0xE0 && lead <= 0xEF ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 1;
+    const size_t length = lead >= 0xC2 && lead <= 0xDF   ? 2
+                          : lead >= 0xE0 && lead <= 0xEF ? 3
+                          : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                         : 1;
     size_t broken = 1;
     while (broken < length && broken < bytes.size()) {
       const auto byte = static_cast<uint8_t>(bytes[broken]);

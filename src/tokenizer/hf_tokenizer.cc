@@ -87,8 +87,8 @@ class HfTokenizer : public Tokenizer {
   Encoding Part(const Tokenized& tokenized, int sequence) const;
   void Trim(Encoding* part) const;
   Encoding Compose(const Template& pieces, const std::vector<Tokenized>& sequences) const;
-  Result<Encoding> ComposeDetails(const Template& pieces, std::vector<Encoding> parts,
-                                  bool add_special_tokens, bool overflow) const;
+  Result<Encoding> ComposeDetails(const Template& pieces, std::vector<Encoding> parts, bool add_special_tokens,
+                                  bool overflow) const;
 
   TokenizerParts parts_;
   std::vector<std::optional<std::string>> tokens_;        // by id, added tokens first
@@ -109,8 +109,7 @@ void Shift(int32_t by, Text* text) {
 
 void HfTokenizer::AddToken(const Segment& segment, bool details, Tokenized* out) {
   if (details) {
-    out->texts.emplace_back(out->tokens.size(),
-                            ToUtf8(segment.text.data(), segment.text.data() + segment.text.size()));
+    out->texts.emplace_back(out->tokens.size(), ToUtf8(segment.text.data(), segment.text.data() + segment.text.size()));
   }
   out->tokens.push_back({segment.token->id, segment.text.front().begin, segment.text.back().end});
 }

@@ -50,9 +50,9 @@ class PostProcessor {
   struct Step {
     enum class Kind { kTemplate, kBert, kRoberta, kTrim };
     Kind kind = Kind::kTemplate;
-    Template single, pair;       // kTemplate
-    TemplatePiece cls, sep;      // kBert, kRoberta
-    bool trim = false;           // kRoberta, kTrim
+    Template single, pair;   // kTemplate
+    TemplatePiece cls, sep;  // kBert, kRoberta
+    bool trim = false;       // kRoberta, kTrim
     bool add_prefix_space = false;
   };
   using Specials = std::map<std::string, TemplatePiece, std::less<>>;

@@ -96,8 +96,8 @@ class Driver {
     json::array out;
     for (const Text& piece : pieces) {
       if (piece.empty()) continue;
-      out.push_back(json::array{ToUtf8(piece.data(), piece.data() + piece.size()), piece.front().begin,
-                                piece.back().end});
+      out.push_back(
+          json::array{ToUtf8(piece.data(), piece.data() + piece.size()), piece.front().begin, piece.back().end});
     }
     return json::object{{"pieces", std::move(out)}};
   }
