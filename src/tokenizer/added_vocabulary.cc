@@ -3,24 +3,24 @@
 #include <algorithm>
 #include <map>
 
+#include "tokenizer/component_json.h"
 #include "tokenizer/utf8-inl.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
 namespace {
 
+// The reference requires every field, "id" too, although it does not use the id.
 Result<AddedToken> ParseToken(const JsonRef& json) {
+  TV_RETURN_IF_ERROR(json.ExpectObject());
   AddedToken token;
+  TV_RETURN_IF_ERROR(ReadId(json["id"]).status());
   TV_ASSIGN_OR_RETURN(token.content, json["content"].String());
-  const auto flag = [&](std::string_view name, bool fallback) -> Result<bool> {
-    if (!json[name].present()) return fallback;
-    return json[name].Bool();
-  };
-  TV_ASSIGN_OR_RETURN(token.single_word, flag("single_word", false));
-  TV_ASSIGN_OR_RETURN(token.lstrip, flag("lstrip", false));
-  TV_ASSIGN_OR_RETURN(token.rstrip, flag("rstrip", false));
-  TV_ASSIGN_OR_RETURN(token.special, flag("special", false));
-  TV_ASSIGN_OR_RETURN(token.normalized, flag("normalized", !token.special));
+  TV_ASSIGN_OR_RETURN(token.single_word, json["single_word"].Bool());
+  TV_ASSIGN_OR_RETURN(token.lstrip, json["lstrip"].Bool());
+  TV_ASSIGN_OR_RETURN(token.rstrip, json["rstrip"].Bool());
+  TV_ASSIGN_OR_RETURN(token.special, json["special"].Bool());
+  TV_ASSIGN_OR_RETURN(token.normalized, json["normalized"].Bool());
   return token;
 }
 
@@ -39,7 +39,8 @@ Result<AddedVocabulary> AddedVocabulary::Parse(const JsonRef& json, const Vocabu
   AddedVocabulary added;
   if (!json.present() || json.is_null()) return added;
   TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json.Array());
-  // The next free id: the vocabulary's size, or one above the highest added id that is not below that size.
+  // A new id is the vocabulary's size, then the next one: where the vocabulary has holes, that may be another token's
+  // id.
   int32_t next = static_cast<int32_t>(vocabulary.size());
   std::unordered_map<std::string, size_t> seen;
   for (const JsonRef& element : list) {
@@ -51,16 +52,16 @@ Result<AddedVocabulary> AddedVocabulary::Parse(const JsonRef& json, const Vocabu
       added.tokens_[known->second] = std::move(token);
       continue;
     }
-    token.id = found != vocabulary.end() ? found->second : next;
-    next = std::max(next, token.id + 1);
+    token.id = found != vocabulary.end() ? found->second : next++;
     seen.emplace(token.content, added.tokens_.size());
     added.tokens_.push_back(std::move(token));
   }
   for (size_t i = 0; i < added.tokens_.size(); ++i) {
-    const AddedToken& token = added.tokens_[i];
+    AddedToken& token = added.tokens_[i];
     Text text;
     for (const uint32_t cp : DecodeUtf8(token.content)) text.push_back({cp, 0, 0});
     if (token.normalized && normalizer != nullptr) TV_RETURN_IF_ERROR(normalizer->Normalize(&text));
+    token.decoded = ToUtf8(text.data(), text.data() + text.size());
     Pattern pattern{{}, i};
     for (const Char& c : text) pattern.text.push_back(c.cp);
     AddPattern(token.normalized ? &added.normalized_ : &added.raw_, std::move(pattern));
@@ -108,6 +109,7 @@ void AddedVocabulary::Split(const Text& text, bool normalized, std::vector<Segme
     }
     if (token.lstrip) {
       while (begin > plain && IsWhiteSpace(text[begin - 1].cp)) --begin;
+      begin = std::max(begin, plain);
     }
     if (token.rstrip) {
       while (end < text.size() && IsWhiteSpace(text[end].cp)) ++end;

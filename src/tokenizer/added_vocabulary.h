@@ -26,6 +26,7 @@ struct AddedToken {
   bool rstrip = false;
   bool normalized = false;
   bool special = false;
+  std::string decoded;  // what it stands for when decoding: the normalised content of a normalized token
 };
 
 // A stretch of text, or one added token.

@@ -103,7 +103,21 @@ class Collector {
     return Status::Ok();
   }
 
-  json::array Take() { return std::move(tokens_); }
+  // Every token with all fields, by the defaults of tokenizers' AddedToken.
+  json::array Take() {
+    for (json::value& token : tokens_) {
+      json::object& fields = token.get_object();
+      const json::value* special = fields.if_contains("special");
+      const bool is_special = special != nullptr && special->is_bool() && special->get_bool();
+      for (const auto& [name, value] :
+           {std::pair("id", json::value(0)), std::pair("single_word", json::value(false)),
+            std::pair("lstrip", json::value(false)), std::pair("rstrip", json::value(false)),
+            std::pair("special", json::value(false)), std::pair("normalized", json::value(!is_special))}) {
+        if (!fields.contains(name)) fields[name] = value;
+      }
+    }
+    return std::move(tokens_);
+  }
 
  private:
   static bool IsLstripDefault(const std::vector<SpecialDefault>& defaults, std::string_view key) {

@@ -48,8 +48,10 @@ class Bpe : public TokenModel {
     size_t byte = 0;
     for (const Symbol& symbol : symbols) {
       if (symbol.bytes == 0) continue;
+      // The bytes of a continuing_subword_prefix under byte_fallback are more than the piece has.
+      const size_t first = std::min(byte, at_byte.size() - 1);
       const size_t last = std::min(byte + symbol.bytes, at_byte.size()) - 1;
-      out->push_back({symbol.id, at_byte[byte]->begin, at_byte[last]->end});
+      out->push_back({symbol.id, at_byte[first]->begin, at_byte[last]->end});
       byte += symbol.bytes;
     }
   }

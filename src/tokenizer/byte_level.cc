@@ -23,6 +23,13 @@ constexpr std::array<uint16_t, 256> kAlphabet = MakeAlphabet();
 
 uint32_t ByteToChar(uint8_t byte) { return kAlphabet[byte]; }
 
+std::optional<uint8_t> CharToByte(uint32_t cp) {
+  for (size_t byte = 0; byte < kAlphabet.size(); ++byte) {
+    if (kAlphabet[byte] == cp) return static_cast<uint8_t>(byte);
+  }
+  return std::nullopt;
+}
+
 void ToByteLevel(Text* text) {
   Text out;
   out.reserve(text->size());

@@ -3,6 +3,7 @@
 #define TRUEVEC_TOKENIZER_BYTE_LEVEL_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "tokenizer/text.h"
 
@@ -13,6 +14,8 @@ inline constexpr const char* kGpt2Pattern =
 
 // The character that stands for `byte`: itself when printable Latin-1, else 256 + its rank among the others.
 uint32_t ByteToChar(uint8_t byte);
+// The byte that a character stands for, if it is of the alphabet.
+std::optional<uint8_t> CharToByte(uint32_t cp);
 // Replaces each character by those of its UTF-8 bytes, all with the character's range.
 void ToByteLevel(Text* text);
 

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "tokenizer/byte_level.h"
+#include "tokenizer/component_json.h"
 #include "tokenizer/ids_encoder.h"
+#include "tokenizer/post_processors.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
@@ -14,13 +15,19 @@ class HfTokenizer : public Tokenizer {
  public:
   explicit HfTokenizer(TokenizerParts parts) : parts_(std::move(parts)) {
     for (const auto& [token, id] : parts_.model->vocabulary()) SetToken(id, token);
+    model_tokens_ = tokens_;
     for (const AddedToken& token : parts_.added.tokens()) {
       SetToken(token.id, token.content);
       added_ids_.emplace(token.content, token.id);
-      if (token.special) special_ids_.insert(token.id);
+      added_[token.id] = &token;
+      if (!token.special) continue;
+      special_ids_.insert(token.id);
+      special_contents_.insert(token.content);
     }
-    for (const auto* pieces : {&parts_.post_processor.single, &parts_.post_processor.pair}) {
-      for (const TemplatePiece& piece : *pieces) special_ids_.insert(piece.ids.begin(), piece.ids.end());
+    for (const bool pair : {false, true}) {
+      for (const TemplatePiece& piece : parts_.post_processor.Compiled(pair, true)) {
+        special_ids_.insert(piece.ids.begin(), piece.ids.end());
+      }
     }
     ids_encoder_ = IdsEncoder::Make(parts_);
   }
@@ -62,7 +69,7 @@ class HfTokenizer : public Tokenizer {
   std::vector<int32_t> Around(bool before) const {
     std::vector<int32_t> ids;
     bool seen = false;
-    for (const TemplatePiece& piece : parts_.post_processor.single) {
+    for (const TemplatePiece& piece : parts_.post_processor.Compiled(false, true)) {
       if (piece.sequence == 0) {
         seen = true;
       } else if (seen != before) {
@@ -71,33 +78,57 @@ class HfTokenizer : public Tokenizer {
     }
     return ids;
   }
-  // The model's tokens; without offsets when not `details`.
-  Result<std::vector<Token>> Tokenize(std::string_view text, bool details) const;
-  Status TokenizePlain(Text text, std::vector<Token>* out) const;
-  void TrimOffsets(std::vector<Token>* tokens) const;
-  Status Truncate(const Truncation& truncation, int64_t added, std::vector<Token>* a, std::vector<Token>* b,
-                  int64_t* removed) const;
-  void Append(const Token& token, int32_t type_id, int sequence, bool special, bool details, Encoding* out) const;
-  void Pad(bool details, Encoding* out) const;
+  // The tokens of one text. `texts`: those that differ from the vocabulary's, by index, with details.
+  struct Tokenized {
+    std::vector<Token> tokens;
+    std::vector<std::pair<size_t, std::string>> texts;
+  };
+  Result<Tokenized> Tokenize(std::string_view text, bool details) const;
+  Status TokenizePlain(Text text, bool details, Tokenized* out) const;
+  static void AddToken(const Segment& segment, bool details, Tokenized* out);
+  Encoding Part(const Tokenized& tokenized, int sequence) const;
+  void Trim(Encoding* part) const;
+  Encoding Compose(const Template& pieces, const std::vector<Tokenized>& sequences) const;
+  Result<Encoding> ComposeDetails(const Template& pieces, std::vector<Encoding> parts, bool add_special_tokens,
+                                  bool overflow) const;
 
   TokenizerParts parts_;
   std::unique_ptr<IdsEncoder> ids_encoder_;  // null: the parts have no form without offsets
   mutable ScratchPool scratches_;
-  std::vector<std::string> tokens_;  // by id
+  std::vector<std::optional<std::string>> tokens_;        // by id, added tokens first
+  std::vector<std::optional<std::string>> model_tokens_;  // by id, of the model alone
   std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> added_ids_;
+  std::unordered_map<int32_t, const AddedToken*> added_;  // by id
+  std::unordered_set<std::string> special_contents_;
   std::unordered_set<int32_t> special_ids_;
 };
 
-Result<std::vector<Token>> HfTokenizer::Tokenize(std::string_view utf8, bool details) const {
+void Shift(int32_t by, Text* text) {
+  if (by == 0) return;
+  for (Char& c : *text) {
+    c.begin += by;
+    c.end += by;
+  }
+}
+
+void HfTokenizer::AddToken(const Segment& segment, bool details, Tokenized* out) {
+  if (details) {
+    out->texts.emplace_back(out->tokens.size(), ToUtf8(segment.text.data(), segment.text.data() + segment.text.size()));
+  }
+  out->tokens.push_back({segment.token->id, segment.text.front().begin, segment.text.back().end});
+}
+
+Result<HfTokenizer::Tokenized> HfTokenizer::Tokenize(std::string_view utf8, bool details) const {
   if (const auto bad = FirstInvalidUtf8(utf8)) {
     return InputError("the text is not valid UTF-8 at byte " + std::to_string(*bad));
   }
   if (!details && ids_encoder_ != nullptr) {
     const ScratchPool::Lease scratch(&scratches_);
     TV_RETURN_IF_ERROR(ids_encoder_->Encode(utf8, scratch.get()));
-    std::vector<Token> tokens(scratch.get()->ids.size());
-    for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = {scratch.get()->ids[i], 0, 0};
-    return tokens;
+    Tokenized out;
+    out.tokens.reserve(scratch.get()->ids.size());
+    for (const int32_t id : scratch.get()->ids) out.tokens.push_back({id, 0, 0});
+    return out;
   }
   Text text;
   text.reserve(utf8.size());
@@ -105,205 +136,229 @@ Result<std::vector<Token>> HfTokenizer::Tokenize(std::string_view utf8, bool det
   for (size_t i = 0; i < utf8.size(); ++index) text.push_back({NextCodePoint(utf8, &i), index, index + 1});
   std::vector<Segment> raw;
   parts_.added.Split(text, false, &raw);
-  std::vector<Token> tokens;
+  Tokenized out;
   for (Segment& segment : raw) {
     if (segment.token != nullptr) {
-      tokens.push_back({segment.token->id, segment.text.front().begin, segment.text.back().end});
+      AddToken(segment, details, &out);
       continue;
     }
+    // A normalizer counts from the start of its piece (Replace puts what it inserts in front at 0).
+    const int32_t base = segment.text.front().begin;
+    Shift(-base, &segment.text);
     if (parts_.normalizer != nullptr) TV_RETURN_IF_ERROR(parts_.normalizer->Normalize(&segment.text));
+    Shift(base, &segment.text);
     std::vector<Segment> normalized;
     parts_.added.Split(segment.text, true, &normalized);
     for (Segment& part : normalized) {
       if (part.token != nullptr) {
-        tokens.push_back({part.token->id, part.text.front().begin, part.text.back().end});
+        AddToken(part, details, &out);
       } else {
-        TV_RETURN_IF_ERROR(TokenizePlain(std::move(part.text), &tokens));
+        TV_RETURN_IF_ERROR(TokenizePlain(std::move(part.text), details, &out));
       }
     }
   }
-  return tokens;
+  return out;
 }
 
-Status HfTokenizer::TokenizePlain(Text text, std::vector<Token>* out) const {
+Status HfTokenizer::TokenizePlain(Text text, bool details, Tokenized* out) const {
   std::vector<Text> pieces;
   pieces.push_back(std::move(text));
   if (parts_.pre_tokenizer != nullptr) TV_RETURN_IF_ERROR(parts_.pre_tokenizer->Split(&pieces));
   for (const Text& piece : pieces) {
-    if (!piece.empty()) parts_.model->Tokenize(piece, out);
+    if (piece.empty()) continue;
+    const size_t first = out->tokens.size();
+    parts_.model->Tokenize(piece, &out->tokens);
+    if (!details) continue;
+    for (auto& [index, unknown] : parts_.model->UnknownTexts(piece)) {
+      out->texts.emplace_back(first + index, std::move(unknown));
+    }
   }
   return Status::Ok();
 }
 
-void Cut(std::vector<Token>* tokens, int64_t keep, Side side, int64_t* removed) {
-  const int64_t size = static_cast<int64_t>(tokens->size());
-  if (keep >= size) return;
-  *removed += size - keep;
-  if (side == Side::kRight) {
-    tokens->resize(static_cast<size_t>(keep));
-  } else {
-    tokens->erase(tokens->begin(), tokens->end() - keep);
+// A sequence before post-processing, with details.
+Encoding HfTokenizer::Part(const Tokenized& tokenized, int sequence) const {
+  Encoding out;
+  const size_t size = tokenized.tokens.size();
+  for (const Token& token : tokenized.tokens) {
+    out.ids.push_back(token.id);
+    const auto id = static_cast<size_t>(token.id);
+    out.tokens.push_back(id < model_tokens_.size() && model_tokens_[id] ? *model_tokens_[id] : "");
+    out.offsets.emplace_back(token.begin, token.end);
   }
+  for (const auto& [index, text] : tokenized.texts) out.tokens[index] = text;
+  out.type_ids.assign(size, sequence);
+  out.special_tokens_mask.assign(size, 0);
+  out.attention_mask.assign(size, 1);
+  out.sequence_ids.assign(size, sequence);
+  return out;
 }
 
-// utils/truncation.rs truncate_encodings
-Status HfTokenizer::Truncate(const Truncation& truncation, int64_t added, std::vector<Token>* a, std::vector<Token>* b,
-                             int64_t* removed) const {
-  const int64_t limit = truncation.max_length - added;
-  if (limit < 0) {
-    return InputError("a maximum of " + std::to_string(truncation.max_length) + " tokens leaves no room for the " +
-                      std::to_string(added) + " special tokens");
-  }
-  const int64_t size_a = static_cast<int64_t>(a->size());
-  const int64_t size_b = b == nullptr ? 0 : static_cast<int64_t>(b->size());
-  if (size_a + size_b <= limit) return Status::Ok();
-  const int64_t excess = size_a + size_b - limit;
-  if (truncation.strategy == TruncationStrategy::kLongestFirst) {
-    if (b == nullptr) {
-      Cut(a, limit, truncation.side, removed);
-      return Status::Ok();
+void HfTokenizer::Trim(Encoding* part) const {
+  for (const bool add_prefix_space : parts_.post_processor.trims()) {
+    for (size_t i = 0; i < part->tokens.size(); ++i) {
+      TrimSpaces(part->tokens[i], i == 0, add_prefix_space, &part->offsets[i]);
     }
-    const bool swapped = size_a > size_b;  // n1 is the shorter sequence
-    int64_t n1 = std::min(size_a, size_b);
-    int64_t n2 = n1 > limit ? n1 : std::max(n1, limit - n1);
-    if (n1 + n2 > limit) {
-      n1 = limit / 2;
-      n2 = n1 + limit % 2;
-    }
-    Cut(a, swapped ? n2 : n1, truncation.side, removed);
-    Cut(b, swapped ? n1 : n2, truncation.side, removed);
-    return Status::Ok();
-  }
-  std::vector<Token>* target = truncation.strategy == TruncationStrategy::kOnlyFirst ? a : b;
-  const int64_t size = target == nullptr ? 0 : static_cast<int64_t>(target->size());
-  if (size <= excess) return InputError("the sequence to truncate is too short to respect the maximum length");
-  Cut(target, size - excess, truncation.side, removed);
-  return Status::Ok();
-}
-
-void HfTokenizer::TrimOffsets(std::vector<Token>* tokens) const {
-  const auto is_space = [](uint32_t cp) { return cp == ByteToChar(' ') || IsWhiteSpace(cp); };
-  for (size_t i = 0; i < tokens->size(); ++i) {
-    Token& token = (*tokens)[i];
-    const std::vector<uint32_t> cps = DecodeUtf8(tokens_[static_cast<size_t>(token.id)]);
-    auto leading = static_cast<int32_t>(std::find_if_not(cps.begin(), cps.end(), is_space) - cps.begin());
-    const auto trailing = static_cast<int32_t>(std::find_if_not(cps.rbegin(), cps.rend(), is_space) - cps.rbegin());
-    if (leading > 0) {
-      const bool added_prefix = parts_.post_processor.add_prefix_space && (i == 0 || token.begin == 0);
-      if (added_prefix && leading == 1) leading = 0;  // more than one were not added
-      token.begin = std::min(token.begin + leading, token.end);
-    }
-    if (trailing > 0 && token.end >= trailing) token.end = std::max(token.end - trailing, token.begin);
   }
 }
 
-void HfTokenizer::Append(const Token& token, int32_t type_id, int sequence, bool special, bool details,
-                         Encoding* out) const {
-  out->ids.push_back(token.id);
-  out->type_ids.push_back(type_id);
-  if (!details) return;
-  out->tokens.push_back(IdToToken(token.id).value_or(""));
-  out->offsets.emplace_back(token.begin, token.end);
-  out->special_tokens_mask.push_back(special ? 1 : 0);
-  out->attention_mask.push_back(1);
-  out->sequence_ids.push_back(sequence);
+Encoding HfTokenizer::Compose(const Template& pieces, const std::vector<Tokenized>& sequences) const {
+  Encoding out;
+  size_t size = 0;
+  for (const Tokenized& sequence : sequences) size += sequence.tokens.size();
+  out.ids.reserve(size + 8);
+  for (const TemplatePiece& piece : pieces) {
+    if (piece.sequence < 0) {
+      out.ids.insert(out.ids.end(), piece.ids.begin(), piece.ids.end());
+    } else {
+      for (const Token& token : sequences[static_cast<size_t>(piece.sequence)].tokens) out.ids.push_back(token.id);
+    }
+    out.type_ids.resize(out.ids.size(), piece.type_id);
+  }
+  return out;
 }
 
-void HfTokenizer::Pad(bool details, Encoding* out) const {
-  const Padding& padding = *parts_.padding;
-  const int64_t size = static_cast<int64_t>(out->ids.size());
-  int64_t target = std::max(padding.fixed_length, size);
-  if (padding.multiple_of > 0) target = (target + padding.multiple_of - 1) / padding.multiple_of * padding.multiple_of;
-  const size_t count = static_cast<size_t>(target - size);
-  const auto pad = [&](auto* list, auto value) {
-    list->insert(padding.side == Side::kRight ? list->end() : list->begin(), count, value);
-  };
-  pad(&out->ids, padding.id);
-  pad(&out->type_ids, padding.type_id);
-  if (!details) return;
-  pad(&out->tokens, padding.token);
-  pad(&out->offsets, std::pair<int32_t, int32_t>(0, 0));
-  pad(&out->special_tokens_mask, uint8_t{1});
-  pad(&out->attention_mask, uint8_t{0});
-  pad(&out->sequence_ids, -1);
+Result<Encoding> HfTokenizer::ComposeDetails(const Template& pieces, std::vector<Encoding> parts,
+                                             bool add_special_tokens, bool overflow) const {
+  if (overflow || parts_.post_processor.trims_late()) {
+    return parts_.post_processor.Process(std::move(parts), add_special_tokens);
+  }
+  for (Encoding& part : parts) Trim(&part);
+  Encoding out;
+  for (const TemplatePiece& piece : pieces) {
+    if (piece.sequence >= 0) {
+      Encoding& part = parts[static_cast<size_t>(piece.sequence)];
+      part.type_ids.assign(part.ids.size(), piece.type_id);
+      TV_RETURN_IF_ERROR(MergeInto(&out, part));
+      continue;
+    }
+    const size_t size = out.ids.size() + piece.ids.size();
+    out.ids.insert(out.ids.end(), piece.ids.begin(), piece.ids.end());
+    out.tokens.insert(out.tokens.end(), piece.tokens.begin(), piece.tokens.end());
+    out.type_ids.resize(size, piece.type_id);
+    out.offsets.resize(size, {0, 0});
+    out.special_tokens_mask.resize(size, piece.mask);
+    out.attention_mask.resize(size, 1);
+    out.sequence_ids.resize(size, -1);
+  }
+  return out;
 }
 
 // Byte offsets from code point offsets of the texts given.
-void FillByteOffsets(std::string_view text, std::optional<std::string_view> pair, Encoding* out) {
-  std::vector<int32_t> starts[2];
-  for (int s = 0; s < (pair ? 2 : 1); ++s) {
-    const std::string_view source = s == 0 ? text : *pair;
-    for (size_t i = 0; i < source.size();) {
-      starts[s].push_back(static_cast<int32_t>(i));
-      NextCodePoint(source, &i);
-    }
-    starts[s].push_back(static_cast<int32_t>(source.size()));
-  }
+void FillByteOffsets(const std::vector<std::vector<int32_t>>& starts, Encoding* out) {
+  for (Encoding& window : out->overflowing) FillByteOffsets(starts, &window);
   for (size_t i = 0; i < out->ids.size(); ++i) {
     const int sequence = out->sequence_ids[i];
     if (sequence < 0) {
       out->byte_offsets.emplace_back(0, 0);
-    } else {
-      out->byte_offsets.emplace_back(starts[sequence][static_cast<size_t>(out->offsets[i].first)],
-                                     starts[sequence][static_cast<size_t>(out->offsets[i].second)]);
+      continue;
     }
+    const std::vector<int32_t>& start = starts[static_cast<size_t>(sequence)];
+    out->byte_offsets.emplace_back(start[static_cast<size_t>(out->offsets[i].first)],
+                                   start[static_cast<size_t>(out->offsets[i].second)]);
   }
+}
+
+// The byte at which each code point of `text` starts, and its end.
+std::vector<int32_t> CodePointStarts(std::string_view text) {
+  std::vector<int32_t> starts;
+  for (size_t i = 0; i < text.size();) {
+    starts.push_back(static_cast<int32_t>(i));
+    NextCodePoint(text, &i);
+  }
+  starts.push_back(static_cast<int32_t>(text.size()));
+  return starts;
+}
+
+// Keeps `keep` of the tokens, with the texts that belong to them.
+template <typename Tokenized>
+void Cut(int64_t keep, Side side, Tokenized* sequence) {
+  const auto size = static_cast<int64_t>(sequence->tokens.size());
+  if (keep >= size) return;
+  const int64_t begin = side == Side::kRight ? 0 : size - keep;
+  sequence->tokens.erase(sequence->tokens.begin() + begin + keep, sequence->tokens.end());
+  sequence->tokens.erase(sequence->tokens.begin(), sequence->tokens.begin() + begin);
+  std::erase_if(sequence->texts, [&](const auto& text) {
+    return static_cast<int64_t>(text.first) < begin || static_cast<int64_t>(text.first) >= begin + keep;
+  });
+  for (auto& text : sequence->texts) text.first -= static_cast<size_t>(begin);
 }
 
 Result<Encoding> HfTokenizer::Encode(std::string_view text, std::optional<std::string_view> pair,
                                      const EncodeOptions& options) const {
-  TV_ASSIGN_OR_RETURN(std::vector<Token> a, Tokenize(text, options.details));
-  std::vector<Token> b;
+  const bool details = options.details || options.overflow;
+  const size_t count = pair ? 2 : 1;
+  std::vector<Tokenized> sequences(count);
+  TV_ASSIGN_OR_RETURN(sequences[0], Tokenize(text, details));
   if (pair) {
-    TV_ASSIGN_OR_RETURN(b, Tokenize(*pair, options.details));
+    TV_ASSIGN_OR_RETURN(sequences[1], Tokenize(*pair, details));
   }
-  Encoding out;
-  const int64_t added = options.add_special_tokens ? parts_.post_processor.AddedTokens(pair.has_value()) : 0;
+  const PostProcessor& processor = parts_.post_processor;
+  const bool special = options.add_special_tokens;
+  const Template& pieces = processor.Compiled(pair.has_value(), special);
+  std::vector<int64_t> keep;
+  for (const Tokenized& sequence : sequences) keep.push_back(static_cast<int64_t>(sequence.tokens.size()));
+  int64_t removed = 0;
   const std::optional<Truncation>& truncation = options.truncation ? options.truncation : parts_.truncation;
   if (truncation && truncation->max_length > 0) {
-    TV_RETURN_IF_ERROR(Truncate(*truncation, added, &a, pair ? &b : nullptr, &out.truncated_tokens));
+    const Kept sizes = {keep[0], pair ? keep[1] : 0};
+    TV_ASSIGN_OR_RETURN(const Kept kept, KeptTokens(*truncation, special ? processor.AddedTokens(pair.has_value()) : 0,
+                                                    sizes, pair.has_value()));
+    removed = sizes.first + sizes.second - kept.first - kept.second;
+    keep = {kept.first, kept.second};
+    for (size_t i = 0; i < count && !options.overflow; ++i) Cut(keep[i], truncation->side, &sequences[i]);
   }
-  if (options.details && parts_.post_processor.trim_offsets) {
-    TrimOffsets(&a);
-    TrimOffsets(&b);
-  }
-  const std::vector<TemplatePiece>& pieces = pair ? parts_.post_processor.pair : parts_.post_processor.single;
-  for (const TemplatePiece& piece : pieces) {
-    if (piece.sequence >= 0) {
-      for (const Token& token : piece.sequence == 0 ? a : b) {
-        Append(token, piece.type_id, piece.sequence, false, options.details, &out);
+  Encoding out;
+  if (details) {
+    std::vector<Encoding> parts;
+    for (size_t i = 0; i < count; ++i) {
+      parts.push_back(Part(sequences[i], static_cast<int>(i)));
+      if (options.overflow && removed > 0) {
+        TV_RETURN_IF_ERROR(CutIntoWindows(&parts.back(), keep[i], truncation->stride, truncation->side));
       }
-    } else if (options.add_special_tokens) {
-      for (const int32_t id : piece.ids) Append({id, 0, 0}, piece.type_id, -1, true, options.details, &out);
     }
+    TV_ASSIGN_OR_RETURN(out, ComposeDetails(pieces, std::move(parts), special, options.overflow));
+  } else {
+    out = Compose(pieces, sequences);
   }
-  if (parts_.padding) Pad(options.details, &out);
-  if (options.details) FillByteOffsets(text, pair, &out);
+  out.truncated_tokens = removed;
+  if (parts_.padding) PadEncoding(*parts_.padding, details, &out);
+  if (details) {
+    std::vector<std::vector<int32_t>> starts = {CodePointStarts(text)};
+    if (pair) starts.push_back(CodePointStarts(*pair));
+    FillByteOffsets(starts, &out);
+  }
   return out;
 }
 
-// decoders/wordpiece.rs with cleanup; other models join their tokens by spaces.
 Result<std::string> HfTokenizer::Decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const {
-  std::string out;
+  std::vector<std::string> tokens;
   for (const int32_t id : ids) {
-    const std::optional<std::string> token = IdToToken(id);
+    std::optional<std::string> token = IdToToken(id);
+    if (const auto added = added_.find(id); added != added_.end()) token = added->second->decoded;
     if (!token) return InputError("token id " + std::to_string(id) + " is not in the vocabulary");
-    if (skip_special_tokens && IsSpecial(id)) continue;
-    if (token->starts_with("##") && !out.empty()) {
-      out += token->substr(2);
-    } else {
-      out += (out.empty() ? "" : " ") + *token;
-    }
+    if (skip_special_tokens && special_contents_.contains(*token)) continue;
+    tokens.push_back(std::move(*token));
   }
+  if (parts_.decoder != nullptr) TV_RETURN_IF_ERROR(parts_.decoder->Decode(&tokens));
+  std::string out;
+  for (size_t i = 0; i < tokens.size(); ++i) out += (i > 0 && parts_.decoder == nullptr ? " " : "") + tokens[i];
   return out;
+}
+
+Result<Side> ParseDirection(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const std::string direction, json.String());
+  if (direction != "Left" && direction != "Right") return json.TypeError("Left or Right");
+  return direction == "Left" ? Side::kLeft : Side::kRight;
 }
 
 Result<Truncation> ParseTruncation(const JsonRef& json) {
+  TV_RETURN_IF_ERROR(json.ExpectObject());
   Truncation truncation;
   TV_ASSIGN_OR_RETURN(truncation.max_length, json["max_length"].Int());
+  if (truncation.max_length < 1) return json["max_length"].TypeError("a positive number");
   TV_ASSIGN_OR_RETURN(truncation.stride, json["stride"].Int());
-  if (truncation.max_length < 0) return json["max_length"].TypeError("a natural number");
-  if (truncation.stride < 0 || (truncation.max_length > 0 && truncation.stride >= truncation.max_length)) {
+  if (truncation.stride < 0 || truncation.stride >= truncation.max_length) {
     return json["stride"].TypeError("a number below max_length");
   }
   TV_ASSIGN_OR_RETURN(const std::string strategy, json["strategy"].String());
@@ -315,41 +370,28 @@ Result<Truncation> ParseTruncation(const JsonRef& json) {
     return json["strategy"].TypeError("LongestFirst, OnlyFirst or OnlySecond");
   }
   if (json["direction"].present()) {
-    TV_ASSIGN_OR_RETURN(const std::string direction, json["direction"].String());
-    if (direction != "Left" && direction != "Right") return json["direction"].TypeError("Left or Right");
-    truncation.side = direction == "Left" ? Side::kLeft : Side::kRight;
+    TV_ASSIGN_OR_RETURN(truncation.side, ParseDirection(json["direction"]));
   }
   return truncation;
 }
 
-// Longer paddings and truncations than any model has are a broken file, not a wish.
-constexpr int64_t kMaxLength = int64_t{1} << 24;
-
 Result<Padding> ParsePadding(const JsonRef& json) {
+  TV_RETURN_IF_ERROR(json.ExpectObject());
   Padding padding;
   const JsonRef strategy = json["strategy"];
   if (strategy.is_object()) {
-    TV_ASSIGN_OR_RETURN(padding.fixed_length, strategy["Fixed"].Int());
-    if (padding.fixed_length < 0 || padding.fixed_length > kMaxLength) {
-      return strategy["Fixed"].TypeError("a length of at most 2^24");
-    }
+    TV_ASSIGN_OR_RETURN(padding.fixed_length, ReadCount(strategy["Fixed"]));
   } else {
     TV_ASSIGN_OR_RETURN(const std::string name, strategy.String());
     if (name != "BatchLongest") return strategy.TypeError("BatchLongest or {\"Fixed\": n}");
   }
-  TV_ASSIGN_OR_RETURN(const std::string direction, json["direction"].String());
-  padding.side = direction == "Left" ? Side::kLeft : Side::kRight;
+  TV_ASSIGN_OR_RETURN(padding.side, ParseDirection(json["direction"]));
   if (const JsonRef multiple = json["pad_to_multiple_of"]; multiple.present() && !multiple.is_null()) {
-    TV_ASSIGN_OR_RETURN(padding.multiple_of, multiple.Int());
-    if (padding.multiple_of < 0 || padding.multiple_of > kMaxLength) {
-      return multiple.TypeError("a length of at most 2^24");
-    }
+    TV_ASSIGN_OR_RETURN(padding.multiple_of, ReadCount(multiple));
   }
-  TV_ASSIGN_OR_RETURN(const int64_t id, json["pad_id"].Int());
-  TV_ASSIGN_OR_RETURN(const int64_t type_id, json["pad_type_id"].Int());
+  TV_ASSIGN_OR_RETURN(padding.id, ReadId(json["pad_id"]));
+  TV_ASSIGN_OR_RETURN(padding.type_id, ReadId(json["pad_type_id"]));
   TV_ASSIGN_OR_RETURN(padding.token, json["pad_token"].String());
-  padding.id = static_cast<int32_t>(id);
-  padding.type_id = static_cast<int32_t>(type_id);
   return padding;
 }
 
@@ -357,7 +399,7 @@ Result<Padding> ParsePadding(const JsonRef& json) {
 
 Result<TokenizerParts> ParseTokenizerJson(const JsonRef& root, bool keep_padding_and_truncation) {
   TV_RETURN_IF_ERROR(root.ExpectObject());
-  if (const JsonRef version = root["version"]; version.present() && !version.is_null()) {
+  if (const JsonRef version = root["version"]; version.present()) {
     TV_ASSIGN_OR_RETURN(const std::string text, version.String());
     if (text != "1.0") return version.TypeError("\"1.0\"");
   }
@@ -367,7 +409,8 @@ Result<TokenizerParts> ParseTokenizerJson(const JsonRef& root, bool keep_padding
   TV_ASSIGN_OR_RETURN(parts.model, ParseTokenModel(root["model"]));
   TV_ASSIGN_OR_RETURN(parts.added,
                       AddedVocabulary::Parse(root["added_tokens"], parts.model->vocabulary(), parts.normalizer.get()));
-  TV_ASSIGN_OR_RETURN(parts.post_processor, ParsePostProcessor(root["post_processor"]));
+  TV_ASSIGN_OR_RETURN(parts.post_processor, PostProcessor::Parse(root["post_processor"]));
+  TV_ASSIGN_OR_RETURN(parts.decoder, ParseDecoder(root["decoder"]));
   if (keep_padding_and_truncation) {
     if (const JsonRef truncation = root["truncation"]; truncation.present() && !truncation.is_null()) {
       TV_ASSIGN_OR_RETURN(parts.truncation, ParseTruncation(truncation));

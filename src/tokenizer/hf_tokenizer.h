@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "tokenizer/added_vocabulary.h"
+#include "tokenizer/decoders.h"
+#include "tokenizer/encoding_ops.h"
 #include "tokenizer/normalizers.h"
 #include "tokenizer/post_processors.h"
 #include "tokenizer/pre_tokenizers.h"
@@ -16,15 +18,6 @@
 
 namespace truevec {
 
-struct Padding {
-  int64_t fixed_length = 0;  // 0: to the longest of the batch, which for one text is its own length
-  int64_t multiple_of = 0;
-  Side side = Side::kRight;
-  int32_t id = 0;
-  int32_t type_id = 0;
-  std::string token;
-};
-
 // Everything that decides ids. Filled by the loaders.
 struct TokenizerParts {
   std::unique_ptr<Normalizer> normalizer;
@@ -32,6 +25,7 @@ struct TokenizerParts {
   std::unique_ptr<TokenModel> model;
   AddedVocabulary added;
   PostProcessor post_processor;
+  std::unique_ptr<Decoder> decoder;
   std::optional<Truncation> truncation;
   std::optional<Padding> padding;
   std::optional<int64_t> model_max_length;

@@ -1,6 +1,7 @@
 #include "tokenizer/normalizers.h"
 
 #include <algorithm>
+#include <array>
 
 #include "tokenizer/byte_level.h"
 #include "tokenizer/precompiled.h"
@@ -331,16 +332,12 @@ Result<std::unique_ptr<Normalizer>> ParseReplace(const JsonRef& json) {
   return std::unique_ptr<Normalizer>(std::make_unique<ReplaceNormalizer>(std::move(pattern), DecodeUtf8(content)));
 }
 
-Result<bool> Flag(const JsonRef& json, std::string_view name, bool fallback) {
-  const JsonRef flag = json[name];
-  if (!flag.present()) return fallback;
-  return flag.Bool();
-}
+using Parsed = Result<std::unique_ptr<Normalizer>>;
 
-Result<std::unique_ptr<Normalizer>> ParseBert(const JsonRef& json) {
-  TV_ASSIGN_OR_RETURN(const bool clean, Flag(json, "clean_text", true));
-  TV_ASSIGN_OR_RETURN(const bool chinese, Flag(json, "handle_chinese_chars", true));
-  TV_ASSIGN_OR_RETURN(const bool lower, Flag(json, "lowercase", true));
+Parsed ParseBert(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const bool clean, json["clean_text"].Bool());
+  TV_ASSIGN_OR_RETURN(const bool chinese, json["handle_chinese_chars"].Bool());
+  TV_ASSIGN_OR_RETURN(const bool lower, json["lowercase"].Bool());
   bool strip = lower;
   if (const JsonRef accents = json["strip_accents"]; accents.present() && !accents.is_null()) {
     TV_ASSIGN_OR_RETURN(strip, accents.Bool());
@@ -348,42 +345,76 @@ Result<std::unique_ptr<Normalizer>> ParseBert(const JsonRef& json) {
   return std::unique_ptr<Normalizer>(std::make_unique<BertNormalizer>(clean, chinese, strip, lower));
 }
 
+Parsed ParseStrip(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const bool left, json["strip_left"].Bool());
+  TV_ASSIGN_OR_RETURN(const bool right, json["strip_right"].Bool());
+  return std::unique_ptr<Normalizer>(std::make_unique<StripNormalizer>(left, right));
+}
+
+Parsed ParsePrepend(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const std::string content, json["prepend"].String());
+  return std::unique_ptr<Normalizer>(std::make_unique<PrependNormalizer>(DecodeUtf8(content)));
+}
+
+Parsed ParseSequence(const JsonRef& json) {
+  TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json["normalizers"].Array());
+  std::vector<std::unique_ptr<Normalizer>> parts;
+  for (const JsonRef& element : list) {
+    TV_RETURN_IF_ERROR(element.ExpectObject());
+    TV_ASSIGN_OR_RETURN(std::unique_ptr<Normalizer> part, ParseNormalizer(element));
+    parts.push_back(std::move(part));
+  }
+  return std::unique_ptr<Normalizer>(std::make_unique<SequenceNormalizer>(std::move(parts)));
+}
+
+template <Form form>
+Parsed ParseForm(const JsonRef&) {
+  return std::unique_ptr<Normalizer>(std::make_unique<FormNormalizer>(form));
+}
+
+struct Row {
+  std::string_view type;
+  Parsed (*parse)(const JsonRef& json);
+  std::array<std::string_view, 3> shape;  // fields of an object without a type; empty: it needs its type
+};
+
+constexpr std::array kRows = {
+    Row{"BertNormalizer", ParseBert, {"clean_text", "handle_chinese_chars", "lowercase"}},
+    Row{"Strip", ParseStrip, {"strip_left", "strip_right"}},
+    Row{"StripAccents", ParseForm<Form::kStripAccents>, {}},
+    Row{"NFC", ParseForm<Form::kNfc>, {}},
+    Row{"NFD", ParseForm<Form::kNfd>, {}},
+    Row{"NFKC", ParseForm<Form::kNfkc>, {}},
+    Row{"NFKD", ParseForm<Form::kNfkd>, {}},
+    Row{"Sequence", ParseSequence, {}},
+    Row{"Lowercase", ParseForm<Form::kLowercase>, {}},
+    Row{"Nmt", ParseForm<Form::kNmt>, {}},
+    Row{"Precompiled", ParsePrecompiled, {"precompiled_charsmap"}},
+    Row{"Replace", ParseReplace, {"pattern", "content"}},
+    Row{"Prepend", ParsePrepend, {"prepend"}},
+    Row{"ByteLevel", ParseForm<Form::kByteLevel>, {}},
+    Row{"Bert", ParseBert, {}},
+};
+
+bool HasShape(const JsonRef& json, const Row& row) {
+  return !row.shape[0].empty() && std::all_of(row.shape.begin(), row.shape.end(), [&](std::string_view field) {
+    return field.empty() || json[field].present();
+  });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Normalizer>> ParseNormalizer(const JsonRef& json) {
   if (!json.present() || json.is_null()) return std::unique_ptr<Normalizer>();
   TV_RETURN_IF_ERROR(json.ExpectObject());
-  TV_ASSIGN_OR_RETURN(const std::string type, json["type"].String());
-  const auto form = [](Form f) { return std::unique_ptr<Normalizer>(std::make_unique<FormNormalizer>(f)); };
-  if (type == "BertNormalizer") return ParseBert(json);
-  if (type == "NFC") return form(Form::kNfc);
-  if (type == "NFD") return form(Form::kNfd);
-  if (type == "NFKC") return form(Form::kNfkc);
-  if (type == "NFKD") return form(Form::kNfkd);
-  if (type == "Lowercase") return form(Form::kLowercase);
-  if (type == "StripAccents") return form(Form::kStripAccents);
-  if (type == "Nmt") return form(Form::kNmt);
-  if (type == "ByteLevel") return form(Form::kByteLevel);
-  if (type == "Replace") return ParseReplace(json);
-  if (type == "Precompiled") return ParsePrecompiled(json);
-  if (type == "Prepend") {
-    TV_ASSIGN_OR_RETURN(const std::string content, json["prepend"].String());
-    return std::unique_ptr<Normalizer>(std::make_unique<PrependNormalizer>(DecodeUtf8(content)));
+  std::string type;
+  if (json["type"].present()) {
+    TV_ASSIGN_OR_RETURN(type, json["type"].String());
   }
-  if (type == "Strip") {
-    TV_ASSIGN_OR_RETURN(const bool left, Flag(json, "strip_left", true));
-    TV_ASSIGN_OR_RETURN(const bool right, Flag(json, "strip_right", true));
-    return std::unique_ptr<Normalizer>(std::make_unique<StripNormalizer>(left, right));
+  for (const Row& row : kRows) {
+    if (type.empty() ? HasShape(json, row) : row.type == type) return row.parse(json);
   }
-  if (type == "Sequence") {
-    TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json["normalizers"].Array());
-    std::vector<std::unique_ptr<Normalizer>> parts;
-    for (const JsonRef& element : list) {
-      TV_ASSIGN_OR_RETURN(std::unique_ptr<Normalizer> part, ParseNormalizer(element));
-      if (part != nullptr) parts.push_back(std::move(part));
-    }
-    return std::unique_ptr<Normalizer>(std::make_unique<SequenceNormalizer>(std::move(parts)));
-  }
+  if (type.empty()) return json.TypeError("a normalizer with a type");
   return ModelError(json["type"].Where() + ": normalizer \"" + type + "\" is not supported");
 }
 

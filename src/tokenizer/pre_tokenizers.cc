@@ -5,7 +5,9 @@
 #include <optional>
 
 #include "tokenizer/byte_level.h"
+#include "tokenizer/component_json.h"
 #include "tokenizer/split.h"
+#include "tokenizer/unicode_scripts.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
@@ -188,6 +190,39 @@ class Digits : public PreTokenizer {
   SplitBehavior behavior_;
 };
 
+// Cuts where the script changes; a space and a character of no script join either side. As in the reference, what
+// stands before the first character with a script is lost when there is none at the start.
+class UnicodeScripts : public PreTokenizer {
+ public:
+  Status Split(std::vector<Text>* pieces) const override {
+    return ForEachPiece(pieces, [](Text* text, std::vector<Text>* out) {
+      std::vector<size_t> cuts;
+      std::optional<uint8_t> last;
+      for (size_t i = 0; i < text->size(); ++i) {
+        const uint8_t script = Script((*text)[i].cp);
+        if (script == 0) continue;
+        if (last != script) cuts.push_back(i);
+        last = script;
+      }
+      cuts.push_back(text->size());
+      std::vector<Pattern::Span> spans;
+      for (size_t i = 0; i + 1 < cuts.size(); ++i) spans.emplace_back(cuts[i], cuts[i + 1]);
+      AppendSpans(*text, spans, out);
+      return Status::Ok();
+    });
+  }
+
+ private:
+  static uint8_t Script(uint32_t cp) {
+    const std::span<const ScriptRange> ranges = ScriptRanges();
+    const auto after = std::upper_bound(ranges.begin(), ranges.end(), cp,
+                                        [](uint32_t value, const ScriptRange& range) { return value < range.first; });
+    if (after == ranges.begin()) return 0;
+    const ScriptRange& range = *std::prev(after);
+    return cp <= range.last ? range.script : 0;
+  }
+};
+
 class FixedLength : public PreTokenizer {
  public:
   explicit FixedLength(size_t length) : length_(length) {}
@@ -293,12 +328,9 @@ class SequencePreTokenizer : public PreTokenizer {
 };
 
 Result<bool> Flag(const JsonRef& json, bool fallback) { return json.present() ? json.Bool() : Result<bool>(fallback); }
-
-Result<uint32_t> OneCharacter(const JsonRef& json) {
-  TV_ASSIGN_OR_RETURN(const std::string text, json.String());
-  const std::vector<uint32_t> cps = DecodeUtf8(text);
-  if (cps.size() != 1) return json.TypeError("one character");
-  return cps[0];
+// As Flag, where null counts as absent (an Option of the reference).
+Result<bool> OptionalFlag(const JsonRef& json, bool fallback) {
+  return json.is_null() ? Result<bool>(fallback) : Flag(json, fallback);
 }
 
 using Parsed = Result<std::unique_ptr<PreTokenizer>>;
@@ -311,7 +343,7 @@ Parsed Make(Args&&... args) {
 Parsed ParseSplit(const JsonRef& json) {
   TV_ASSIGN_OR_RETURN(Pattern pattern, Pattern::Parse(json["pattern"]));
   TV_ASSIGN_OR_RETURN(const SplitBehavior behavior, ParseSplitBehavior(json["behavior"]));
-  TV_ASSIGN_OR_RETURN(const bool invert, Flag(json["invert"], false));
+  TV_ASSIGN_OR_RETURN(const bool invert, json["invert"].Bool());
   return Make<SplitPreTokenizer>(std::move(pattern), behavior, invert);
 }
 
@@ -324,26 +356,27 @@ Parsed ParsePunctuation(const JsonRef& json) {
 }
 
 Parsed ParseDelimiter(const JsonRef& json) {
-  TV_ASSIGN_OR_RETURN(const uint32_t delimiter, OneCharacter(json["delimiter"]));
+  TV_ASSIGN_OR_RETURN(const uint32_t delimiter, ReadCharacter(json["delimiter"]));
   return Make<CharDelimiterSplit>(delimiter);
 }
 
 Parsed ParseDigits(const JsonRef& json) {
-  TV_ASSIGN_OR_RETURN(const bool individual, Flag(json["individual_digits"], false));
+  TV_ASSIGN_OR_RETURN(const bool individual, json["individual_digits"].Bool());
   return Make<Digits>(individual);
 }
 
 Parsed ParseFixedLength(const JsonRef& json) {
   int64_t length = 5;
   if (json["length"].present()) {
-    TV_ASSIGN_OR_RETURN(length, json["length"].Int());
+    TV_ASSIGN_OR_RETURN(length, ReadCount(json["length"]));
   }
   if (length < 1) return json["length"].TypeError("a positive length");
   return Make<FixedLength>(static_cast<size_t>(length));
 }
 
 Parsed ParseByteLevel(const JsonRef& json) {
-  TV_ASSIGN_OR_RETURN(const bool add_prefix_space, Flag(json["add_prefix_space"], true));
+  TV_ASSIGN_OR_RETURN(const bool add_prefix_space, json["add_prefix_space"].Bool());
+  TV_RETURN_IF_ERROR(json["trim_offsets"].Bool().status());
   TV_ASSIGN_OR_RETURN(const bool use_regex, Flag(json["use_regex"], true));
   std::optional<Pattern> pattern;
   if (use_regex) {
@@ -353,10 +386,9 @@ Parsed ParseByteLevel(const JsonRef& json) {
 }
 
 Parsed ParseMetaspace(const JsonRef& json) {
-  TV_ASSIGN_OR_RETURN(const uint32_t replacement, OneCharacter(json["replacement"]));
-  TV_ASSIGN_OR_RETURN(const bool add_prefix_space, Flag(json["add_prefix_space"], true));
-  TV_ASSIGN_OR_RETURN(const bool split, Flag(json["split"], true));
-  PrependScheme scheme = add_prefix_space ? PrependScheme::kAlways : PrependScheme::kNever;
+  TV_ASSIGN_OR_RETURN(const uint32_t replacement, ReadCharacter(json["replacement"]));
+  TV_ASSIGN_OR_RETURN(const bool split, OptionalFlag(json["split"], true));
+  PrependScheme scheme = PrependScheme::kAlways;
   if (json["prepend_scheme"].present()) {
     TV_ASSIGN_OR_RETURN(const std::string name, json["prepend_scheme"].String());
     if (name != "always" && name != "first" && name != "never") {
@@ -366,6 +398,12 @@ Parsed ParseMetaspace(const JsonRef& json) {
              : name == "first" ? PrependScheme::kFirst
                                : PrependScheme::kNever;
   }
+  // The reference refuses false beside a scheme that prepends. Without a scheme (old files) it means never.
+  TV_ASSIGN_OR_RETURN(const bool add_prefix_space, OptionalFlag(json["add_prefix_space"], true));
+  if (!add_prefix_space && scheme != PrependScheme::kNever) {
+    if (json["prepend_scheme"].present()) return json["add_prefix_space"].TypeError("true beside this prepend_scheme");
+    scheme = PrependScheme::kNever;
+  }
   return Make<Metaspace>(replacement, scheme, split);
 }
 
@@ -373,8 +411,9 @@ Parsed ParseSequence(const JsonRef& json) {
   TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json["pretokenizers"].Array());
   std::vector<std::unique_ptr<PreTokenizer>> parts;
   for (const JsonRef& element : list) {
+    TV_RETURN_IF_ERROR(element.ExpectObject());
     TV_ASSIGN_OR_RETURN(std::unique_ptr<PreTokenizer> part, ParsePreTokenizer(element));
-    if (part != nullptr) parts.push_back(std::move(part));
+    parts.push_back(std::move(part));
   }
   return Make<SequencePreTokenizer>(std::move(parts));
 }
@@ -396,6 +435,7 @@ constexpr std::array kRows = {
     Row{"ByteLevel", ParseByteLevel},
     Row{"Metaspace", ParseMetaspace},
     Row{"Sequence", ParseSequence},
+    Row{"UnicodeScripts", [](const JsonRef&) { return Make<UnicodeScripts>(); }},
 };
 
 }  // namespace

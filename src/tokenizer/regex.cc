@@ -83,8 +83,8 @@ class Machine {
       case Op::kTextEnd:
         return end || (i.flag && text_[*at] == '\n' && *at + 1 == text_.size());
       case Op::kWordEdge: {
-        const bool before = *at > 0 && IsWordCharacter(text_[*at - 1]);
-        return ((!end && IsWordCharacter(text_[*at])) != before) != i.flag;
+        const bool before = *at > 0 && IsRegexWord(text_[*at - 1]);
+        return ((!end && IsRegexWord(text_[*at])) != before) != i.flag;
       }
       case Op::kLookAhead:
         return Run(i.x, *at).has_value() != i.flag;

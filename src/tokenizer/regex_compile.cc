@@ -9,18 +9,44 @@
 namespace truevec {
 
 uint32_t FoldCase(uint32_t cp) {
-  if (cp == 0x17F) return 's';
-  if (cp == 0x212A) return 'k';
+  // Where Unicode's simple case folding is not the lower-case letter.
+  constexpr std::array<std::pair<uint32_t, uint32_t>, 17> kFolds = {{{0xB5, 0x3BC},
+                                                                     {0x17F, 's'},
+                                                                     {0x345, 0x3B9},
+                                                                     {0x3C2, 0x3C3},
+                                                                     {0x3D0, 0x3B2},
+                                                                     {0x3D1, 0x3B8},
+                                                                     {0x3D5, 0x3C6},
+                                                                     {0x3D6, 0x3C0},
+                                                                     {0x3F0, 0x3BA},
+                                                                     {0x3F1, 0x3C1},
+                                                                     {0x3F5, 0x3B5},
+                                                                     {0x1E9B, 0x1E61},
+                                                                     {0x1FBE, 0x3B9},
+                                                                     {0x1C80, 0x432},
+                                                                     {0x1C81, 0x434},
+                                                                     {0x212A, 'k'},
+                                                                     {0x130, 0x130}}};
+  if (cp < 0x80) return cp >= 'A' && cp <= 'Z' ? cp + 32 : cp;
+  for (const auto& [from, to] : kFolds) {
+    if (from == cp) return to;
+  }
   uint32_t extra = 0;
   return ToLower(cp, &extra);
+}
+
+bool IsRegexWord(uint32_t cp) {
+  if (cp >= 0xB2 && cp <= 0xBE) return cp <= 0xB3 || cp == 0xB5 || cp == 0xB9 || cp == 0xBA || cp >= 0xBC;
+  return IsWordCharacter(cp) && cp != 0x200C && cp != 0x200D;
 }
 
 bool CharSet::InUnion(uint32_t cp) const {
   if (categories != 0 && (categories >> static_cast<uint32_t>(GeneralCategory(cp)) & 1u) != 0) return true;
   if (space && IsWhiteSpace(cp)) return true;
   if (not_space && !IsWhiteSpace(cp)) return true;
-  if (word && IsWordCharacter(cp)) return true;
-  if (not_word && !IsWordCharacter(cp)) return true;
+  const bool joiner = cp == 0x200C || cp == 0x200D;  // of Rust's \w, not of Oniguruma's
+  if (word && IsWordCharacter(cp) && !joiner) return true;
+  if (not_word && (joiner || !IsWordCharacter(cp))) return true;
   for (const auto& [first, last] : ranges) {
     if (cp >= first && cp <= last) return true;
   }
@@ -279,6 +305,14 @@ class Parser {
     if (Take("\\Z")) return Zero(Op::kTextEnd, true);
     if (Take("\\b")) return Zero(Op::kWordEdge);
     if (Take("\\B")) return Zero(Op::kWordEdge, true);
+    if (Peek(1) == 'w' || Peek(1) == 'W') {
+      CharSet bare;
+      bare.word = true;
+      bare.ranges = {{0xB2, 0xB3}, {0xB9, 0xB9}, {0xBC, 0xBE}};
+      bare.negated = Peek(1) == 'W';
+      at_ += 2;
+      return Set(std::move(bare));
+    }
     CharSet set;
     uint32_t literal = 0;
     TV_ASSIGN_OR_RETURN(const bool is_set, Escape(&set, &literal));

@@ -62,8 +62,11 @@ struct RegexProgram {
 };
 
 Result<std::unique_ptr<RegexProgram>> CompileRegex(std::string_view pattern);
-// Simple case folding to one code point, with the two letters whose fold is ASCII (U+017F, U+212A).
+// Simple case folding (Unicode CaseFolding.txt, C and S) to one code point.
 uint32_t FoldCase(uint32_t cp);
+// Oniguruma's \w outside a class and \b: of the numbers in Latin-1 it takes the superscripts and fractions too, which
+// [\w] does not.
+bool IsRegexWord(uint32_t cp);
 
 }  // namespace truevec
 

@@ -37,6 +37,7 @@ std::string Pattern::literal() const {
 }
 
 Result<std::vector<Pattern::Span>> Pattern::FindAll(const Text& text) const {
+  if (text.empty()) return std::vector<Span>();  // not even an empty match
   std::vector<uint32_t> cps(text.size());
   std::transform(text.begin(), text.end(), cps.begin(), [](const Char& c) { return c.cp; });
   std::vector<Span> spans;

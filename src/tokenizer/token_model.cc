@@ -2,6 +2,8 @@
 
 #include <unordered_set>
 
+#include "tokenizer/component_json.h"
+
 namespace truevec {
 
 Result<Vocabulary> ParseVocabulary(const JsonRef& json) {
@@ -59,9 +61,9 @@ Result<std::unique_ptr<TokenModel>> ParseTokenModel(const JsonRef& json) {
   std::string type;
   if (json["type"].present()) {
     TV_ASSIGN_OR_RETURN(type, json["type"].String());
-  } else if (json["merges"].present()) {  // files without types are told by their shape
+  } else if (HasAll(json, {"vocab", "merges"})) {  // files without types are told by their shape
     type = "BPE";
-  } else if (json["max_input_chars_per_word"].present()) {
+  } else if (HasAll(json, {"vocab", "unk_token", "continuing_subword_prefix", "max_input_chars_per_word"})) {
     type = "WordPiece";
   } else {
     type = json["vocab"].is_array() ? "Unigram" : "WordLevel";

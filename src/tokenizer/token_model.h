@@ -31,6 +31,9 @@ class TokenModel {
   // The ids-only form of Tokenize, which reads this model; null when there is none. `byte_level`: its words are bytes
   // that stand for characters of GPT-2's alphabet.
   virtual std::unique_ptr<WordEncoder> MakeWordEncoder(bool /*byte_level*/) const { return nullptr; }
+  // The texts that are not those of the vocabulary, as (index among the piece's tokens, text): a Unigram model's
+  // unknown token stands for the text itself. Only for encodings with details.
+  virtual std::vector<std::pair<size_t, std::string>> UnknownTexts(const Text&) const { return {}; }
 };
 
 // From the "model" object of tokenizer.json.

@@ -30,7 +30,7 @@ struct Encoding {
   std::vector<int32_t> sequence_ids;    // 0, 1, or -1 for added special tokens and padding
   // Tokens that truncation removed (0: nothing was cut).
   int64_t truncated_tokens = 0;
-  std::vector<Encoding> overflowing;  // only with details and a stride; windows as tokenizers 0.22 gives them
+  std::vector<Encoding> overflowing;  // only with EncodeOptions::overflow; windows as tokenizers gives them
 };
 
 enum class TruncationStrategy { kLongestFirst, kOnlyFirst, kOnlySecond };
@@ -45,7 +45,8 @@ struct Truncation {
 
 struct EncodeOptions {
   bool add_special_tokens = true;
-  bool details = false;  // also tokens, offsets, masks, overflow
+  bool details = false;   // also tokens, offsets, masks
+  bool overflow = false;  // also the windows over what truncation removed (includes details)
   // Replaces the tokenizer's own truncation; max_length 0 switches truncation off.
   std::optional<Truncation> truncation;
 };
@@ -70,6 +71,8 @@ class Tokenizer {
   // `text` must be valid UTF-8 (an error otherwise, naming the byte). `pair`: second sequence, or none.
   virtual Result<Encoding> Encode(std::string_view text, std::optional<std::string_view> pair,
                                   const EncodeOptions& options) const = 0;
+  // The text of `ids` by the tokenizer's decoder (tokens joined by spaces where it has none). An id that the vocabulary
+  // does not have is an error.
   virtual Result<std::string> Decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
 
   virtual int64_t vocabulary_size() const = 0;  // with added tokens; ids are below max_id() + 1

@@ -7,14 +7,20 @@ namespace {
 
 // A vocabulary for hand-made expectations; ids are the places in the list.
 constexpr std::string_view kBert = R"({"version": "1.0",
-  "added_tokens": [{"id": 0, "content": "[PAD]", "special": true, "normalized": false},
-                   {"id": 1, "content": "[UNK]", "special": true, "normalized": false},
-                   {"id": 2, "content": "[CLS]", "special": true, "normalized": false},
-                   {"id": 3, "content": "[SEP]", "special": true, "normalized": false}],
-  "normalizer": {"type": "BertNormalizer", "lowercase": true},
+  "added_tokens": [{"id": 0, "content": "[PAD]", "single_word": false, "lstrip": false,
+                    "rstrip": false, "special": true, "normalized": false},
+                   {"id": 1, "content": "[UNK]", "single_word": false, "lstrip": false,
+                    "rstrip": false, "special": true, "normalized": false},
+                   {"id": 2, "content": "[CLS]", "single_word": false, "lstrip": false,
+                    "rstrip": false, "special": true, "normalized": false},
+                   {"id": 3, "content": "[SEP]", "single_word": false, "lstrip": false,
+                    "rstrip": false, "special": true, "normalized": false}],
+  "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+                 "strip_accents": null, "lowercase": true},
   "pre_tokenizer": {"type": "BertPreTokenizer"},
   "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
-  "model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab":
+  "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab":
     {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "cafe": 4, "un": 5, "##able": 6, "!": 7, "日": 8}}})";
 
 std::unique_ptr<Tokenizer> Load(std::string_view text) {
@@ -83,9 +89,11 @@ TEST(TokenizerJson, RefusesUnknownComponentsByPath) {
   };
   EXPECT_EQ(refuse(R"({"normalizer": {"type": "Magic"}, "model": {}})"),
             "tokenizer.json: normalizer.type: normalizer \"Magic\" is not supported");
-  EXPECT_EQ(refuse(R"({"model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": {"a": 0}}})"),
+  EXPECT_EQ(refuse(R"({"model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                        "max_input_chars_per_word": 100, "vocab": {"a": 0}}})"),
             "tokenizer.json: model.unk_token: \"[UNK]\" is not in the vocabulary");
-  EXPECT_EQ(refuse(R"({"model": {"type": "WordPiece", "unk_token": "a", "vocab": {"a": 0, "b": 0}}})"),
+  EXPECT_EQ(refuse(R"({"model": {"type": "WordPiece", "unk_token": "a", "continuing_subword_prefix": "##",
+                        "max_input_chars_per_word": 100, "vocab": {"a": 0, "b": 0}}})"),
             "tokenizer.json: model.vocab.b: id 0 is given to two tokens");
   const std::string model = R"("model": {"type": "WordLevel", "unk_token": "a", "vocab": {"a": 0}})";
   EXPECT_NE(refuse(R"({"padding": {"strategy": {"Fixed": 1000000000000}, "direction": "Right", "pad_id": 0,
@@ -96,7 +104,8 @@ TEST(TokenizerJson, RefusesUnknownComponentsByPath) {
   EXPECT_NE(refuse(R"({"truncation": {"max_length": 2, "stride": 5, "strategy": "LongestFirst"}, )" + model + "}")
                 .find("truncation.stride"),
             std::string::npos);
-  EXPECT_NE(refuse(R"({"model": {"type": "WordPiece", "unk_token": "a", "max_input_chars_per_word": -1,
+  EXPECT_NE(refuse(R"({"model": {"type": "WordPiece", "unk_token": "a", "continuing_subword_prefix": "##",
+                       "max_input_chars_per_word": -1,
                        "vocab": {"a": 0}}})")
                 .find("max_input_chars_per_word"),
             std::string::npos);

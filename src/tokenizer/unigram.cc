@@ -223,6 +223,22 @@ class Unigram : public TokenModel {
     }
   }
 
+  std::vector<std::pair<size_t, std::string>> UnknownTexts(const Text& piece) const override {
+    const std::string text = ToUtf8(piece.data(), piece.data() + piece.size());
+    std::vector<std::pair<size_t, std::string>> texts;
+    size_t index = 0;
+    for (const auto& [begin, end] : BestPath(text)) {
+      const std::string_view part = std::string_view(text).substr(begin, end - begin);
+      const bool known = Find(part) >= 0;
+      const bool bytes = !known && byte_fallback_ && std::all_of(part.begin(), part.end(), [&](char c) {
+        return byte_ids_[static_cast<uint8_t>(c)] >= 0;
+      });
+      if (!known && !bytes) texts.emplace_back(index, part);
+      index += bytes ? part.size() : 1;
+    }
+    return texts;
+  }
+
  private:
   struct Node {
     double score = 0;

@@ -130,15 +130,9 @@ class WordPiece : public TokenModel {
 Result<std::unique_ptr<TokenModel>> ParseWordPiece(const JsonRef& json) {
   TV_ASSIGN_OR_RETURN(Vocabulary vocabulary, ParseVocabulary(json["vocab"]));
   TV_ASSIGN_OR_RETURN(const std::string unknown, json["unk_token"].String());
-  std::string prefix = "##";
-  if (json["continuing_subword_prefix"].present()) {
-    TV_ASSIGN_OR_RETURN(prefix, json["continuing_subword_prefix"].String());
-  }
-  int64_t max_chars = 100;
-  if (json["max_input_chars_per_word"].present()) {
-    TV_ASSIGN_OR_RETURN(max_chars, json["max_input_chars_per_word"].Int());
-    if (max_chars < 0) return json["max_input_chars_per_word"].TypeError("a natural number");
-  }
+  TV_ASSIGN_OR_RETURN(std::string prefix, json["continuing_subword_prefix"].String());
+  TV_ASSIGN_OR_RETURN(const int64_t max_chars, json["max_input_chars_per_word"].Int());
+  if (max_chars < 0) return json["max_input_chars_per_word"].TypeError("a natural number");
   const auto found = vocabulary.find(unknown);
   if (found == vocabulary.end()) {
     return ModelError(json["unk_token"].Where() + ": \"" + unknown + "\" is not in the vocabulary");

@@ -7,7 +7,7 @@ shift $(($# < 3 ? $# : 3))
 here=$(dirname "$0")
 seed=$(date +%Y%m%d%H)
 echo "seed $seed"
-"$python" "$here/differential.py" --truevec "$bin/truevec" --driver "$bin/tokenizer_driver" --strings "$strings" --seed "$seed" "$@"
+"$python" "$here/differential.py" --driver "$bin/tokenizer_driver" --strings "$strings" --seed "$seed" "$@"
 "$python" "$here/directories.py" --driver "$bin/tokenizer_driver" --strings "$((strings / 2))" --seed "$seed"
 "$python" "$here/sentencepiece_models.py" --driver "$bin/tokenizer_driver" --strings "$((strings / 2))" --seed "$seed"
 "$python" "$here/patterns.py" --truevec "$bin/truevec" --patterns "$((strings / 2))" --seed "$seed"
