@@ -46,6 +46,7 @@ struct EmbedStats {
   int64_t tokens = 0;            // fed to the model
   int64_t truncated_texts = 0;   // texts that lost tokens
   int64_t truncated_tokens = 0;  // tokens lost
+  double flops = 0;              // multiply and add operations of matrix products and attention
   // When set: one entry a text is appended, in the order of the texts (for callers that mix requests in one call).
   std::vector<int64_t>* text_tokens = nullptr;
   std::vector<int64_t>* text_truncated = nullptr;
@@ -70,6 +71,9 @@ class [[gnu::visibility("default")]] Embedder {
   // out.size() == texts.size() * width(params). An error names the text by its index and leaves `out` unspecified.
   virtual Error Embed(std::span<const std::string_view> texts, const EmbedParams& params, std::span<float> out,
                       EmbedStats* stats = nullptr) const = 0;
+  // Tokens of each text as the model would be fed, appended to *counts; all threads, no model run.
+  virtual Error CountTokens(std::span<const std::string_view> texts, const EmbedParams& params,
+                            std::vector<int64_t>* counts) const;
   // One JSON object: ids, tokens, offsets (code points of `text`), type_ids, special_tokens_mask; as the model is fed.
   virtual Error TokenizeJson(std::string_view text, const EmbedParams& params, std::string* json) const = 0;
 };

@@ -33,6 +33,7 @@ class Command {
   virtual Status Run(const CommonOptions& common) = 0;
 };
 
+std::unique_ptr<Command> MakeBenchCommand();
 std::unique_ptr<Command> MakeDiagnoseCommand();
 std::unique_ptr<Command> MakeEmbedCommand();
 std::unique_ptr<Command> MakeInspectCommand();

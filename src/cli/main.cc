@@ -16,6 +16,7 @@ void OnSignal(int) { interrupted = 1; }
 
 std::vector<std::unique_ptr<Command>> AllCommands() {
   std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(MakeBenchCommand());
   commands.push_back(MakeDiagnoseCommand());
   commands.push_back(MakeEmbedCommand());
   commands.push_back(MakeInspectCommand());

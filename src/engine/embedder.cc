@@ -73,6 +73,18 @@ class PipelineEmbedder : public Embedder {
     }
   }
 
+  Error CountTokens(std::span<const std::string_view> texts, const EmbedParams& params,
+                    std::vector<int64_t>* counts) const override {
+    try {
+      std::vector<EncodedText> encoded;
+      const Status status = EncodeAll(texts, params, &encoded);
+      for (const EncodedText& text : encoded) counts->push_back(static_cast<int64_t>(text.ids.size()));
+      return ToError(status);
+    } catch (const std::bad_alloc&) {
+      return {ExitCode(Code::kResource), "out of memory while tokenising"};
+    }
+  }
+
   Error TokenizeJson(std::string_view text, const EmbedParams& params, std::string* out) const override {
     auto value = Tokenize(text, params);
     if (!value.ok()) return ToError(value.status());
@@ -136,7 +148,7 @@ class PipelineEmbedder : public Embedder {
              (end == begin || tokens + static_cast<int64_t>(encoded[order[end]].ids.size()) <= params.batch_tokens)) {
         tokens += static_cast<int64_t>(encoded[order[end++]].ids.size());
       }
-      TV_RETURN_IF_ERROR(RunBatch({order.data() + begin, end - begin}, encoded, params, vector_width, out));
+      TV_RETURN_IF_ERROR(RunBatch({order.data() + begin, end - begin}, encoded, params, vector_width, out, stats));
       begin = end;
     }
     if (stats != nullptr) {
@@ -152,12 +164,12 @@ class PipelineEmbedder : public Embedder {
   }
 
   Status RunBatch(std::span<const size_t> indices, const std::vector<EncodedText>& encoded, const EmbedParams& params,
-                  int64_t width, std::span<float> out) const {
+                  int64_t width, std::span<float> out, EmbedStats* stats) const {
     std::vector<const EncodedText*> batch;
     for (const size_t index : indices) batch.push_back(&encoded[index]);
     std::unique_ptr<Arena> arena = arenas_.Take();
     const Matrix vectors = arena->NewMatrix(static_cast<int64_t>(batch.size()), width);
-    const ExecContext ctx{pool_.get(), arena.get(), nullptr};
+    const ExecContext ctx{pool_.get(), arena.get(), nullptr, stats == nullptr ? nullptr : &stats->flops};
     Status status = pipeline_->Embed(batch, {params.normalize, params.truncate_dim}, ctx, vectors);
     for (size_t i = 0; status.ok() && i < indices.size(); ++i) {
       const float* row = vectors.row(static_cast<int64_t>(i));
@@ -176,6 +188,10 @@ class PipelineEmbedder : public Embedder {
 }  // namespace
 
 Embedder::~Embedder() = default;
+
+Error Embedder::CountTokens(std::span<const std::string_view>, const EmbedParams&, std::vector<int64_t>*) const {
+  return {ExitCode(Code::kUsage), "this embedder does not tokenise"};
+}
 
 Error Embedder::Load(const std::string& path, const LoadParams& params, std::shared_ptr<const Embedder>* embedder) {
   try {

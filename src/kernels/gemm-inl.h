@@ -1,54 +1,67 @@
-// Register-tiled matrix product over prepacked 32-column panels: rows x 32 accumulators stay in registers, each k step
-// loads one panel row and broadcasts one value per row of a. Included inside the namespace of one isa_*.cc.
-// Tile shape: 12 x 2 accumulators of 16 lanes fill 24 of 32 AVX-512 registers; AVX2 uses 6-row, one-vector tiles.
+// Register-tiled matrix product over prepacked 16-column panels (Goto and van de Geijn, "Anatomy of High-Performance
+// Matrix Multiplication", 2008). Included inside the namespace of one isa_*.cc.
+//
+// A register tile is kRows rows by kPanels panels; each k step loads the panels' rows and broadcasts one value per row
+// of a. Loop order: row blocks (their slice of a stays in the second-level cache), panels, k blocks (a panel's block
+// stays in the first-level cache), register tiles. The order in which one element is summed does not depend on any of
+// this: FMA over k inside a block, block sums added in order.
+// The isa file gives kIsaTileRows and IsaPanels(rows), how many panels a tile of that many rows takes at most.
 
-template <int kRows>
-static inline void TileBlock(int64_t k, const float* a, int64_t lda, const float* b, float* tile, bool first) {
-  F16 acc[kRows][2];
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) acc[r][0] = acc[r][1] = Set1(0.0f);
-  for (int64_t i = 0; i < k; ++i) {
-    const F16 b0 = Load(b + i * kPanel);
-    const F16 b1 = Load(b + i * kPanel + 16);
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
-      const F16 x = Set1(a[r * lda + i]);
-      acc[r][0] = Fma(x, b0, acc[r][0]);
-      acc[r][1] = Fma(x, b1, acc[r][1]);
-    }
-  }
+template <int kRows, int kPanels>
+static inline __attribute__((always_inline)) void TileStep(int64_t i, const float* a, int64_t lda, const float* b,
+                                                           int64_t panel_stride, F16 (&acc)[kRows][kPanels]) {
+  F16 row[kPanels];
+#pragma GCC unroll 4
+  for (int p = 0; p < kPanels; ++p) row[p] = Load(b + p * panel_stride + i * kPanel);
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
-    float* out = tile + r * kPanel;
-    if (first) {
-      Store(out, acc[r][0]);
-      Store(out + 16, acc[r][1]);
-    } else {
-      Store(out, Add(Load(out), acc[r][0]));
-      Store(out + 16, Add(Load(out + 16), acc[r][1]));
+    const F16 x = Set1(a[r * lda + i]);
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) acc[r][p] = Fma(x, row[p], acc[r][p]);
+  }
+}
+
+template <int kRows, int kPanels>
+static inline void TileBlock(int64_t k, const float* a, int64_t lda, const float* b, int64_t panel_stride, float* tile,
+                             int64_t ldt, bool first) {
+  F16 acc[kRows][kPanels];
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) acc[r][p] = Set1(0.0f);
+  }
+  int64_t i = 0;
+  if (kPanels == 1) {  // unrolled: 1 to 3 % (wider tiles spill)
+    for (; i + 4 <= k; i += 4) {
+#pragma GCC unroll 4
+      for (int u = 0; u < 4; ++u) TileStep<kRows, kPanels>(i + u, a, lda, b, panel_stride, acc);
+    }
+  }
+  for (; i < k; ++i) TileStep<kRows, kPanels>(i, a, lda, b, panel_stride, acc);
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) {
+      float* out = tile + r * ldt + p * kPanel;
+      Store(out, first ? acc[r][p] : Add(Load(out), acc[r][p]));
     }
   }
 }
 
-static inline void TileBlockRows(int64_t rows, int64_t k, const float* a, int64_t lda, const float* b, float* tile,
-                                 bool first) {
-  switch (rows) {
-#define TV_TILE_CASE(n)                      \
-  case n:                                    \
-    TileBlock<n>(k, a, lda, b, tile, first); \
-    break;
+// One register tile; `panels` is at most IsaPanels(rows).
+static inline void TileAny(int64_t rows, int64_t panels, int64_t k, const float* a, int64_t lda, const float* b,
+                           int64_t panel_stride, float* tile, int64_t ldt, bool first) {
+  switch (rows * 8 + panels) {
+#define TV_TILE_CASE(r, p)                                         \
+  case (r) * 8 + (p):                                              \
+    TileBlock<r, p>(k, a, lda, b, panel_stride, tile, ldt, first); \
+    return;
     TV_TILE_CASES
 #undef TV_TILE_CASE
-    default:
-      break;
-  }
-}
-
-// At most kTileRows rows, in register tiles of kIsaTileRows.
-static inline void Rows(int64_t rows, int64_t k, const float* a, int64_t lda, const float* b, float* tile, bool first) {
-  for (int64_t r = 0; r < rows; r += kIsaTileRows) {
-    const int64_t count = rows - r < kIsaTileRows ? rows - r : kIsaTileRows;
-    TileBlockRows(count, k, a + r * lda, lda, b, tile + r * kPanel, first);
+    default:  // a width that has no tile of its own: panel by panel
+      for (int64_t p = 0; p < panels; ++p) {
+        TileAny(rows, 1, k, a, lda, b + p * panel_stride, panel_stride, tile + p * kPanel, ldt, first);
+      }
   }
 }
 
@@ -57,53 +70,75 @@ static inline int64_t KBlock(int64_t k) {
   return blocks <= 1 ? (k > 0 ? k : 1) : (k + blocks - 1) / blocks;
 }
 
-static inline void Epilogue(const GemmArgs& g, int64_t rows, int64_t row0, int64_t col0, const float* tile) {
-  const int64_t columns = g.n - col0 < kPanel ? g.n - col0 : kPanel;
-  for (int64_t half = 0; half < columns; half += 16) {
-    const int64_t count = columns - half < 16 ? columns - half : 16;
-    const int64_t column = col0 + half;
-    const F16 bias = g.bias != nullptr ? LoadN(g.bias + column, count) : Set1(0.0f);
-    for (int64_t r = 0; r < rows; ++r) {
-      F16 x = Load(tile + r * kPanel + half);
-      if (g.bias != nullptr) x = Add(x, bias);
-      x = ApplyAct(g.act, x);
-      if (g.residual != nullptr) x = Add(x, LoadN(g.residual + (row0 + r) * g.ldr + column, count));
-      StoreN(g.c + (row0 + r) * g.ldc + column, x, count);
+static inline void Epilogue(const GemmArgs& g, int64_t rows, int64_t row0, int64_t panel, const float* tile,
+                            int64_t ldt) {
+  const int64_t column = panel * kPanel;
+  const int64_t count = g.n - column < kPanel ? g.n - column : kPanel;
+  const F16 bias = g.bias != nullptr ? LoadN(g.bias + column, count) : Set1(0.0f);
+  for (int64_t r = 0; r < rows; ++r) {
+    F16 x = Load(tile + r * ldt);
+    if (g.bias != nullptr) x = Add(x, bias);
+    x = ApplyAct(g.act, x);
+    float* out = g.c + (row0 + r) * g.ldc + column;
+    if (g.residual != nullptr) x = Add(x, LoadN(g.residual + (row0 + r) * g.ldr + column, count));
+    if (count == kPanel) {
+      Store(out, x);
+    } else {
+      StoreN(out, x, count);
     }
   }
 }
 
 static void Gemm(const GemmArgs& g, int64_t panel_begin, int64_t panel_end) {
-  alignas(64) float tile[kTileRows * kPanel];
-  const int64_t tiles = (g.m + kTileRows - 1) / kTileRows;
-  const int64_t block = KBlock(g.k);
-  for (int64_t t = 0; t < tiles; ++t) {
-    const int64_t row0 = g.m * t / tiles;
-    const int64_t rows = g.m * (t + 1) / tiles - row0;
-    for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
-      const float* b = g.packed + panel * g.k * kPanel;
-      for (int64_t k0 = 0; k0 == 0 || k0 < g.k; k0 += block) {
-        const int64_t kn = g.k - k0 < block ? g.k - k0 : block;
-        Rows(rows, kn, g.a + row0 * g.lda + k0, g.lda, b + k0 * kPanel, tile, k0 == 0);
+  constexpr int64_t kMaxPanels = 4;
+  constexpr int64_t kRowBlock = 48 / kIsaTileRows * kIsaTileRows;
+  alignas(64) float scratch[kRowBlock * kMaxPanels * kPanel];
+  const int64_t tiles = (g.m + kIsaTileRows - 1) / kIsaTileRows;
+  const int64_t tiles_per_block = kRowBlock / kIsaTileRows;
+  const int64_t blocks = (tiles + tiles_per_block - 1) / tiles_per_block;
+  const int64_t block_k = KBlock(g.k);
+  const int64_t panel_stride = g.k * kPanel;
+  const int64_t wide = IsaPanels((g.m + tiles - 1) / tiles);
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t tile0 = tiles * block / blocks;
+    const int64_t tile1 = tiles * (block + 1) / blocks;
+    const int64_t row0 = g.m * tile0 / tiles;
+    const int64_t rows = g.m * tile1 / tiles - row0;
+    for (int64_t panel = panel_begin; panel < panel_end; panel += wide) {
+      const int64_t panels = panel_end - panel < wide ? panel_end - panel : wide;
+      const float* b = g.packed + panel * panel_stride;
+      for (int64_t k0 = 0; k0 == 0 || k0 < g.k; k0 += block_k) {
+        const int64_t kn = g.k - k0 < block_k ? g.k - k0 : block_k;
+        for (int64_t t = tile0; t < tile1; ++t) {
+          const int64_t r = g.m * t / tiles;
+          TileAny(g.m * (t + 1) / tiles - r, panels, kn, g.a + r * g.lda + k0, g.lda, b + k0 * kPanel, panel_stride,
+                  scratch + (r - row0) * wide * kPanel, wide * kPanel, k0 == 0);
+        }
       }
-      Epilogue(g, rows, row0, panel * kPanel, tile);
+      for (int64_t p = 0; p < panels; ++p) {
+        Epilogue(g, rows, row0, panel + p, scratch + p * kPanel, wide * kPanel);
+      }
     }
   }
 }
 
-static void Tile(int64_t rows, int64_t k, int64_t k_origin, const float* a, int64_t lda, const float* b, float* out,
-                 int64_t ldo) {
-  alignas(64) float tile[kTileRows * kPanel];
-  bool first = true;
-  for (int64_t k0 = 0; first || k0 < k;) {
-    const int64_t to_boundary = kMaxKBlock - (k_origin + k0) % kMaxKBlock;
-    const int64_t kn = k - k0 < to_boundary ? k - k0 : to_boundary;
-    Rows(rows, kn, a + k0, lda, b + k0 * kPanel, tile, first);
-    first = false;
-    k0 += kn > 0 ? kn : 1;
-  }
-  for (int64_t r = 0; r < rows; ++r) {
-    Store(out + r * ldo, Load(tile + r * kPanel));
-    Store(out + r * ldo + 16, Load(tile + r * kPanel + 16));
+static void Tile(const TileArgs& t) {
+  const int64_t tiles = (t.rows + kIsaTileRows - 1) / kIsaTileRows;
+  const int64_t wide = IsaPanels((t.rows + tiles - 1) / (tiles > 0 ? tiles : 1));
+  for (int64_t panel = 0; panel < t.panels; panel += wide) {
+    const int64_t panels = t.panels - panel < wide ? t.panels - panel : wide;
+    const float* b = t.b + panel * t.panel_stride;
+    bool first = true;
+    for (int64_t k0 = 0; first || k0 < t.k;) {
+      const int64_t to_boundary = kMaxKBlock - (t.k_origin + k0) % kMaxKBlock;
+      const int64_t kn = t.k - k0 < to_boundary ? t.k - k0 : to_boundary;
+      for (int64_t i = 0; i < tiles; ++i) {
+        const int64_t r = t.rows * i / tiles;
+        TileAny(t.rows * (i + 1) / tiles - r, panels, kn, t.a + r * t.lda + k0, t.lda, b + k0 * kPanel, t.panel_stride,
+                t.out + r * t.ldo + panel * kPanel, t.ldo, first);
+      }
+      first = false;
+      k0 += kn > 0 ? kn : 1;
+    }
   }
 }

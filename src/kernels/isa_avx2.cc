@@ -8,20 +8,29 @@
 namespace truevec::kernels::avx2 {
 namespace {
 
-constexpr int64_t kIsaTileRows = 3;
-#define TV_TILE_CASES TV_TILE_CASE(1) TV_TILE_CASE(2) TV_TILE_CASE(3)
+// 12 accumulators of 8 lanes where the rows allow it, out of 16 registers.
+constexpr int64_t kIsaTileRows = 6;
+static inline int64_t IsaPanels(int64_t rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
+// clang-format off
+#define TV_TILE_CASES \
+  TV_TILE_CASE(1, 1) TV_TILE_CASE(2, 1) TV_TILE_CASE(3, 1) TV_TILE_CASE(4, 1) TV_TILE_CASE(5, 1) TV_TILE_CASE(6, 1) \
+  TV_TILE_CASE(1, 4) TV_TILE_CASE(2, 2) TV_TILE_CASE(3, 2)
+// clang-format on
+constexpr int64_t kPeakChains = 5;
 
 // clang-format off: the order matters
 #include "kernels/simd_avx2.h"
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/rows-inl.h"
+#include "kernels/peak-inl.h"
 // clang-format on
 
 }  // namespace
 
 extern const KernelTable kTable;
-const KernelTable kTable = {"avx2", Gemm, Tile, Softmax, Activate, LayerNorm, RmsNorm, SumSquares, AddToDouble};
+const KernelTable kTable = {"avx2",  Gemm,       Tile,        Softmax, Activate, LayerNorm,
+                            RmsNorm, SumSquares, AddToDouble, Divide,  PeakFma};
 
 }  // namespace truevec::kernels::avx2
 #endif

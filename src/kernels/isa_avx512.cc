@@ -8,24 +8,31 @@
 namespace truevec::kernels::avx512 {
 namespace {
 
+// 24 accumulators of 16 lanes out of 32 registers.
 constexpr int64_t kIsaTileRows = 12;
+static inline int64_t IsaPanels(int64_t rows) { return rows <= 2 ? 4 : 2; }
 // clang-format off
 #define TV_TILE_CASES \
-  TV_TILE_CASE(1) TV_TILE_CASE(2) TV_TILE_CASE(3) TV_TILE_CASE(4) TV_TILE_CASE(5) TV_TILE_CASE(6) \
-  TV_TILE_CASE(7) TV_TILE_CASE(8) TV_TILE_CASE(9) TV_TILE_CASE(10) TV_TILE_CASE(11) TV_TILE_CASE(12)
+  TV_TILE_CASE(1, 1) TV_TILE_CASE(2, 1) TV_TILE_CASE(3, 1) TV_TILE_CASE(4, 1) TV_TILE_CASE(5, 1) TV_TILE_CASE(6, 1) \
+  TV_TILE_CASE(7, 1) TV_TILE_CASE(8, 1) TV_TILE_CASE(9, 1) TV_TILE_CASE(10, 1) TV_TILE_CASE(11, 1) TV_TILE_CASE(12, 1) \
+  TV_TILE_CASE(1, 4) TV_TILE_CASE(2, 4) TV_TILE_CASE(3, 2) TV_TILE_CASE(4, 2) TV_TILE_CASE(5, 2) TV_TILE_CASE(6, 2) \
+  TV_TILE_CASE(7, 2) TV_TILE_CASE(8, 2) TV_TILE_CASE(9, 2) TV_TILE_CASE(10, 2) TV_TILE_CASE(11, 2) TV_TILE_CASE(12, 2)
 // clang-format on
+constexpr int64_t kPeakChains = 12;
 
 // clang-format off: the order matters
 #include "kernels/simd_avx512.h"
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/rows-inl.h"
+#include "kernels/peak-inl.h"
 // clang-format on
 
 }  // namespace
 
 extern const KernelTable kTable;
-const KernelTable kTable = {"avx512", Gemm, Tile, Softmax, Activate, LayerNorm, RmsNorm, SumSquares, AddToDouble};
+const KernelTable kTable = {"avx512", Gemm,       Tile,        Softmax, Activate, LayerNorm,
+                            RmsNorm,  SumSquares, AddToDouble, Divide,  PeakFma};
 
 }  // namespace truevec::kernels::avx512
 #endif

@@ -10,10 +10,8 @@
 
 namespace truevec::kernels {
 
-// Columns of a packed weight panel. Packed layout: [ceil(n / 32)][k][32], zero padded.
-inline constexpr int64_t kPanel = 32;
-// Rows of a register tile.
-inline constexpr int64_t kTileRows = 12;
+// Columns of a packed weight panel. Packed layout: [ceil(n / 16)][k][16], zero padded.
+inline constexpr int64_t kPanel = 16;
 // k is summed in equal blocks of at most this many terms; block sums are added in order. Shorter chains keep the
 // rounding error below that of one long sum.
 inline constexpr int64_t kMaxKBlock = 256;
@@ -25,13 +23,26 @@ struct GemmArgs {
   int64_t m, n, k;
   const float* a;  // [m, k], row stride lda
   int64_t lda;
-  const float* packed;  // [ceil(n/32)][k][32]
+  const float* packed;  // [ceil(n / 16)][k][16]
   const float* bias;    // [n] or null
   Act act;
   const float* residual;  // [m, n], row stride ldr, or null; added after the activation; may alias c
   int64_t ldr;
   float* c;  // [m, n], row stride ldc
   int64_t ldc;
+};
+
+// out[rows, panels * 16] = a[rows, k] x b; b is `panels` panels of [k][16], panel_stride floats apart. Blocks of k
+// begin at multiples of kMaxKBlock counted from k_origin (a term's absolute index), so that a window gives the same
+// blocks as the whole.
+struct TileArgs {
+  int64_t rows, panels, k, k_origin;
+  const float* a;
+  int64_t lda;
+  const float* b;
+  int64_t panel_stride;
+  float* out;
+  int64_t ldo;
 };
 
 // Softmax of one row of scores in place.
@@ -49,10 +60,7 @@ struct KernelTable {
   const char* name;
   // c = act(a b + bias) + residual for panels [panel_begin, panel_end).
   void (*gemm)(const GemmArgs& args, int64_t panel_begin, int64_t panel_end);
-  // tile[rows][32] = a[rows, k] x b[k][32]; rows <= kTileRows; k-blocks begin at multiples of kMaxKBlock counted from
-  // k_origin (a term's absolute index), so that a window gives the same blocks as the whole.
-  void (*tile)(int64_t rows, int64_t k, int64_t k_origin, const float* a, int64_t lda, const float* b, float* out,
-               int64_t ldo);
+  void (*tile)(const TileArgs& args);
   // Returns the sum of exp; 0 when nothing is visible.
   double (*softmax)(const SoftmaxArgs& args);
   void (*activate)(Act act, float* x, int64_t n);
@@ -66,6 +74,11 @@ struct KernelTable {
   double (*sum_squares)(const float* x, int64_t n);
   // sums[i] += x[i] (double accumulators)
   void (*add_to_double)(const float* x, int64_t n, double* sums);
+  // out[i] = x[i] / divisor
+  void (*divide)(const float* x, float divisor, int64_t n, float* out);
+  // Multiply-adds on registers only, for measuring the peak: returns the operations done. `sink` [16] is read and
+  // written.
+  double (*peak_fma)(int64_t iterations, float* sink);
 };
 
 // Tables compiled in and runnable on this CPU, best first; never empty.

@@ -111,3 +111,11 @@ static void AddToDouble(const float* x, int64_t n, double* sums) {
   for (; i + 16 <= n; i += 16) StoreD(sums + i, AddD(LoadD(sums + i), Widen(Load(x + i))));
   for (; i < n; ++i) sums[i] += (double)x[i];
 }
+
+static void Divide(const float* x, float divisor, int64_t n, float* out) {
+  const F16 d = Set1(divisor);
+  for (int64_t i = 0; i < n; i += 16) {
+    const int64_t count = n - i < 16 ? n - i : 16;
+    StoreN(out + i, Div(LoadN(x + i, count), d), count);
+  }
+}

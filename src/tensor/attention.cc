@@ -1,5 +1,5 @@
 // Attention within each sequence of a packed batch. Keys (transposed) and values are packed once per sequence and kv
-// head into 32-column panels, so that scores and outputs use the same register tiles as the matrix product; blocks of
+// head into 16-column panels, so that scores and outputs use the same register tiles as the matrix product; blocks of
 // queries are the units of work. A window bounds the keys that are touched, so its cost does not grow with length.
 #include <algorithm>
 #include <vector>
@@ -12,9 +12,12 @@ namespace truevec {
 namespace {
 
 using kernels::kPanel;
-using kernels::kTileRows;
 
-constexpr int64_t kQueryBlock = 4 * kTileRows;
+// Query rows that share a pass over the keys: a multiple of every register tile (6, 12, 4 rows), fewer for long keys so
+// that the scores stay in the second-level cache.
+constexpr int64_t kQueryRows = 48;
+constexpr int64_t kMinQueryRows = 12;
+constexpr int64_t kScoreFloats = 1 << 15;
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -28,18 +31,18 @@ struct Unit {
 struct Plan {
   const AttentionSpec& spec;
   std::span<const int32_t> offsets;
-  int64_t value_panels;           // per kv head: ceil(head_dim / 32)
+  int64_t value_panels;           // per kv head: ceil(head_dim / 16)
   std::vector<int64_t> key_base;  // per sequence: first float of its packed keys
   std::vector<int64_t> value_base;
   float* keys;
   float* values;
 
   int64_t Length(int64_t s) const { return offsets[static_cast<size_t>(s) + 1] - offsets[static_cast<size_t>(s)]; }
-  // [ceil(length / 32)][head_dim][32]
+  // [ceil(length / 16)][head_dim][16]
   float* Keys(int64_t s, int64_t kv) const {
     return keys + key_base[static_cast<size_t>(s)] + kv * RoundUp(Length(s), kPanel) * spec.head_dim;
   }
-  // [value_panels][length][32]
+  // [value_panels][length][16]
   float* Values(int64_t s, int64_t kv) const {
     return values + value_base[static_cast<size_t>(s)] + kv * value_panels * Length(s) * kPanel;
   }
@@ -100,9 +103,25 @@ Range Visible(const AttentionSpec& spec, int64_t query, int64_t length) {
   return range;
 }
 
-// Scratch of one unit: scores [kTileRows][columns], bias [columns].
-void RunTile(const Plan& plan, const Unit& unit, int64_t query, int64_t rows, ConstMatrix q, Matrix out, float* scores,
-             float* bias) {
+// Query and key pairs that the mask lets through.
+double VisiblePairs(const AttentionSpec& spec, int64_t length) {
+  int64_t pairs = 0;
+  for (int64_t query = 0; query < length; ++query) {
+    const Range range = Visible(spec, query, length);
+    pairs += range.end - range.begin;
+  }
+  return static_cast<double>(pairs);
+}
+
+// What one worker needs for a block of `rows` queries over `columns` keys.
+struct Scratch {
+  float* scores;  // [rows][columns]
+  float* result;  // [rows][value_panels * 16]
+  float* bias;    // [columns]
+};
+
+void RunTile(const Plan& plan, const Unit& unit, int64_t query, int64_t rows, ConstMatrix q, Matrix out,
+             const Scratch& scratch) {
   const AttentionSpec& spec = plan.spec;
   const kernels::KernelTable& table = kernels::Active();
   const int64_t d = spec.head_dim;
@@ -111,31 +130,45 @@ void RunTile(const Plan& plan, const Unit& unit, int64_t query, int64_t rows, Co
   const int64_t kv = unit.head / (spec.heads / spec.kv_heads);
   const Range low = Visible(spec, query, length);
   const Range high = Visible(spec, query + rows - 1, length);
-  // Keys that any row of the tile sees, in whole panels; first is a multiple of 32 and so of the softmax lanes.
+  // Keys that any row of the block sees, in whole panels; first is a multiple of the softmax lanes.
   const int64_t first = std::min(low.begin, high.begin) / kPanel * kPanel;
   const int64_t last = std::max(low.end, high.end);
   const int64_t columns = RoundUp(last - first, kPanel);
-  const float* keys = plan.Keys(unit.sequence, kv);
-  for (int64_t j = 0; j < columns; j += kPanel) {
-    table.tile(rows, d, 0, q.row(row0 + query) + unit.head * d, q.stride, keys + (first + j) * d, scores + j, columns);
-  }
-  double sums[kTileRows];
+  table.tile({.rows = rows,
+              .panels = columns / kPanel,
+              .k = d,
+              .k_origin = 0,
+              .a = q.row(row0 + query) + unit.head * d,
+              .lda = q.stride,
+              .b = plan.Keys(unit.sequence, kv) + first * d,
+              .panel_stride = d * kPanel,
+              .out = scratch.scores,
+              .ldo = columns});
+  double sums[kQueryRows];
   const bool biased = spec.alibi_slopes != nullptr || spec.relative_bias != nullptr;
   for (int64_t r = 0; r < rows; ++r) {
     const Range range = Visible(spec, query + r, length);
-    if (biased) FillBias(spec, unit.head, query + r, first, columns, bias);
-    sums[r] = table.softmax({scores + r * columns, columns, range.begin - first, range.end - first, spec.scale,
-                             spec.softcap, biased ? bias : nullptr});
+    if (biased) FillBias(spec, unit.head, query + r, first, columns, scratch.bias);
+    sums[r] = table.softmax({scratch.scores + r * columns, columns, range.begin - first, range.end - first, spec.scale,
+                             spec.softcap, biased ? scratch.bias : nullptr});
   }
-  alignas(64) float result[kTileRows * kPanel];
-  const float* values = plan.Values(unit.sequence, kv);
-  for (int64_t p = 0; p < plan.value_panels; ++p) {
-    table.tile(rows, last - first, first, scores, columns, values + (p * length + first) * kPanel, result, kPanel);
-    const int64_t count = std::min(kPanel, d - p * kPanel);
-    for (int64_t r = 0; r < rows; ++r) {
-      float* to = out.row(row0 + query + r) + unit.head * d + p * kPanel;
-      const float sum = static_cast<float>(sums[r]);
-      for (int64_t i = 0; i < count; ++i) to[i] = sum > 0 ? result[r * kPanel + i] / sum : 0.0f;
+  const int64_t width = plan.value_panels * kPanel;
+  table.tile({.rows = rows,
+              .panels = plan.value_panels,
+              .k = last - first,
+              .k_origin = first,
+              .a = scratch.scores,
+              .lda = columns,
+              .b = plan.Values(unit.sequence, kv) + first * kPanel,
+              .panel_stride = length * kPanel,
+              .out = scratch.result,
+              .ldo = width});
+  for (int64_t r = 0; r < rows; ++r) {
+    float* to = out.row(row0 + query + r) + unit.head * d;
+    if (sums[r] > 0) {
+      table.divide(scratch.result + r * width, static_cast<float>(sums[r]), d, to);
+    } else {
+      std::fill(to, to + d, 0.0f);
     }
   }
 }
@@ -153,31 +186,36 @@ void Attention(const ExecContext& ctx, const AttentionSpec& spec, std::span<cons
   int64_t key_floats = 0;
   int64_t value_floats = 0;
   int64_t longest = 0;
+  for (int64_t s = 0; s < sequences; ++s) longest = std::max(longest, plan.Length(s));
+  const int64_t columns = RoundUp(longest, kPanel) + kPanel;
+  const int64_t block_rows =
+      std::clamp(kScoreFloats / columns / kMinQueryRows * kMinQueryRows, kMinQueryRows, kQueryRows);
   for (int64_t s = 0; s < sequences; ++s) {
     plan.key_base.push_back(key_floats);
     plan.value_base.push_back(value_floats);
     const int64_t length = plan.Length(s);
     key_floats += spec.kv_heads * RoundUp(length, kPanel) * spec.head_dim;
     value_floats += spec.kv_heads * plan.value_panels * length * kPanel;
-    longest = std::max(longest, length);
+    if (ctx.flops != nullptr) {
+      ctx.CountFlops(VisiblePairs(spec, length) * 4.0 * static_cast<double>(spec.heads * spec.head_dim));
+    }
     for (int64_t head = 0; head < spec.heads; ++head) {
-      for (int64_t query = 0; query < length; query += kQueryBlock) units.push_back({s, head, query});
+      for (int64_t query = 0; query < length; query += block_rows) units.push_back({s, head, query});
     }
   }
   plan.keys = ctx.arena->Allocate<float>(key_floats);
   plan.values = ctx.arena->Allocate<float>(value_floats);
   ctx.pool->ParallelFor(sequences * spec.kv_heads,
                         [&](int64_t unit, int) { PackHead(plan, unit / spec.kv_heads, unit % spec.kv_heads, k, v); });
-  const int64_t columns = RoundUp(longest, kPanel) + kPanel;
-  const int64_t scratch = (kTileRows + 1) * columns;
+  const int64_t width = plan.value_panels * kPanel;
+  const int64_t scratch = block_rows * (columns + width) + columns;
   float* buffers = ctx.arena->Allocate<float>(scratch * ctx.pool->threads());
   ctx.pool->ParallelFor(static_cast<int64_t>(units.size()), [&](int64_t index, int worker) {
     const Unit& unit = units[static_cast<size_t>(index)];
     float* scores = buffers + worker * scratch;
-    const int64_t end = std::min(unit.query + kQueryBlock, plan.Length(unit.sequence));
-    for (int64_t query = unit.query; query < end; query += kTileRows) {
-      RunTile(plan, unit, query, std::min(kTileRows, end - query), q, out, scores, scores + kTileRows * columns);
-    }
+    float* result = scores + block_rows * columns;
+    const int64_t rows = std::min(block_rows, plan.Length(unit.sequence) - unit.query);
+    RunTile(plan, unit, unit.query, rows, q, out, {scores, result, result + block_rows * width});
   });
 }
 

@@ -65,7 +65,12 @@ class Trace {
 struct ExecContext {
   ThreadPool* pool = nullptr;
   Arena* arena = nullptr;
-  Trace* trace = nullptr;  // null: not traced
+  Trace* trace = nullptr;   // null: not traced
+  double* flops = nullptr;  // null: not counted; else multiply and add operations of products are added
+
+  void CountFlops(double operations) const {
+    if (flops != nullptr) *flops += operations;
+  }
 
   void Record(std::string_view name, ConstMatrix values) const {
     if (trace != nullptr) trace->Record(name, values);

@@ -1,4 +1,4 @@
-// Linear: packing into [ceil(out / 32)][in][32] panels, and the threaded product.
+// Linear: packing into [ceil(out / 16)][in][16] panels, and the threaded product.
 #include <algorithm>
 #include <vector>
 
@@ -35,6 +35,12 @@ kernels::Act KernelAct(Activation activation) {
   return kernels::Act::kNone;
 }
 
+namespace {
+
+constexpr int64_t kUnitRows = 48;
+
+}  // namespace
+
 Linear::Linear() = default;
 Linear::Linear(Linear&&) noexcept = default;
 Linear& Linear::operator=(Linear&&) noexcept = default;
@@ -55,7 +61,7 @@ Linear Linear::Pack(std::span<const TensorView> weights, std::span<const TensorV
     impl.out += weight.shape[0];
   }
   const int64_t panels = (impl.out + kernels::kPanel - 1) / kernels::kPanel;
-  impl.packed.assign(static_cast<size_t>(panels * impl.in * kernels::kPanel), 0.0f);
+  impl.packed = AlignedFloats(panels * impl.in * kernels::kPanel);
   std::vector<float> row(static_cast<size_t>(impl.in));
   int64_t column = 0;
   for (const TensorView& weight : weights) {
@@ -83,13 +89,14 @@ void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix o
   TV_CHECK(x.cols == impl.in && out.cols == impl.out && x.rows == out.rows);
   TV_CHECK(residual == nullptr || (residual->rows == out.rows && residual->cols == out.cols));
   if (x.rows == 0) return;
+  ctx.CountFlops(2.0 * static_cast<double>(x.rows) * static_cast<double>(impl.in) * static_cast<double>(impl.out));
   const int64_t panels = (impl.out + kernels::kPanel - 1) / kernels::kPanel;
-  // Units: blocks of rows times groups of panels, about four per thread so that they even out.
+  // Units: blocks of rows times groups of panels, about four per thread so that they even out. Rows are cut first: a
+  // block of 48 or more reads its weights once from the far cache.
   const int64_t threads = ctx.pool->threads();
   const int64_t wanted = threads == 1 ? 1 : threads * 4;
-  const int64_t row_blocks =
-      std::clamp<int64_t>(x.rows / (4 * kernels::kTileRows), 1, std::max<int64_t>(wanted, x.rows / 96));
-  const int64_t groups = std::clamp<int64_t>((wanted + row_blocks - 1) / row_blocks, 1, panels);
+  const int64_t row_blocks = std::clamp<int64_t>(x.rows / kUnitRows, 1, std::max<int64_t>(wanted, x.rows / 96));
+  const int64_t groups = std::clamp<int64_t>((wanted + row_blocks - 1) / row_blocks, 1, (panels + 3) / 4);
   const kernels::KernelTable& table = kernels::Active();
   ctx.pool->ParallelFor(row_blocks * groups, [&](int64_t unit, int) {
     const int64_t block = unit / groups;

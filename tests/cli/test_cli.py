@@ -262,5 +262,35 @@ class Help(unittest.TestCase):
         self.assertIn("isa", json.loads(run("version", "--json").stdout))
 
 
+class Bench(unittest.TestCase):
+    def test_json_counts_work_and_names_the_instruction_set(self):
+        result = run("bench", MODEL, "--workload", "query,8x32,tokenize,start", "--repeats", "1", "--threads", "1",
+                     "--isa", "scalar", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        report = json.loads(result.stdout)
+        self.assertEqual((report["schema"], report["isa"], report["threads"]), ("truevec.bench/1", "scalar", 1))
+        rows = {row["workload"]: row for row in report["workloads"]}
+        self.assertEqual(set(rows), {"query", "8x32", "tokenize", "start"})
+        self.assertEqual((rows["query"]["tokens"], rows["8x32"]["tokens"]), (8, 256))
+        # Products grow with tokens, attention with their squares: never fewer operations a token.
+        self.assertGreaterEqual(rows["8x32"]["gflops"] * rows["8x32"]["seconds_median"] * 8,
+                                rows["query"]["gflops"] * rows["query"]["seconds_median"] * 256 * 0.999)
+        for row in rows.values():
+            self.assertGreater(row["seconds_median"], 0)
+            self.assertLess(row.get("share_of_peak_cpu", 0), 1.2)
+
+    def test_the_same_texts_each_time(self):
+        files = []
+        for name in ("a", "b"):
+            path = Path(tempfile.mkdtemp()) / f"{name}.json"
+            self.addCleanup(shutil.rmtree, path.parent)
+            self.assertEqual(run("bench", MODEL, "--write-texts", path).returncode, 0)
+            files.append(path.read_bytes())
+        self.assertEqual(files[0], files[1])
+        texts = json.loads(files[0])
+        self.assertEqual({name: len(list_) for name, list_ in texts.items()},
+                         {"query": 1, "8x32": 8, "64x256": 64, "mixed400": 400, "mixed4000": 4000, "long512": 4})
+        self.assertEqual(run("bench", MODEL, "--workload", "nonsense").returncode, 2)
+
 if __name__ == "__main__":
     unittest.main()
