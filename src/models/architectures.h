@@ -6,11 +6,14 @@
 
 namespace truevec {
 
+Result<LoadedModel> LoadAlbert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadBert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadDebertaV2(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadDistilBert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadElectra(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadMpnet(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadRoberta(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadT5(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 
 }  // namespace truevec
 

@@ -14,12 +14,17 @@ struct Architecture {
 };
 
 constexpr std::array kArchitectures = {
+    Architecture{"albert", LoadAlbert},
     Architecture{"bert", LoadBert},
     Architecture{"camembert", LoadRoberta},
+    Architecture{"deberta-v2", LoadDebertaV2},
     Architecture{"distilbert", LoadDistilBert},
     Architecture{"electra", LoadElectra},
     Architecture{"mpnet", LoadMpnet},
+    Architecture{"mt5", LoadT5},
     Architecture{"roberta", LoadRoberta},
+    Architecture{"t5", LoadT5},
+    Architecture{"umt5", LoadT5},
     Architecture{"xlm-roberta", LoadRoberta},
 };
 
