@@ -6,7 +6,9 @@
 
 namespace truevec {
 
+Result<LoadedModel> LoadAlbert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadBert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadDebertaV2(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadDistilBert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadElectra(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadGemma(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
@@ -21,6 +23,7 @@ Result<LoadedModel> LoadPhi3(ConfigReader& config, const WeightScope& weights, c
 Result<LoadedModel> LoadQwen2(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadQwen3(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadRoberta(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadT5(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 
 }  // namespace truevec
 

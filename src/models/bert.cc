@@ -52,10 +52,7 @@ Result<BertConfig> ParseBert(ConfigReader& config, Family family) {
     c.embeddings.padding_id = static_cast<int32_t>(padding);
     if (padding + 1 >= c.embeddings.positions) return config.Refuse("pad_token_id", "leaves no positions");
   }
-  TV_ASSIGN_OR_RETURN(const std::string activation, config.String({"hidden_act"}, "gelu"));
-  auto parsed = ActivationByName(activation);
-  if (!parsed.ok()) return config.Refuse("hidden_act", parsed.status().message());
-  c.encoder.activation = *parsed;
+  TV_ASSIGN_OR_RETURN(c.encoder.activation, ReadActivation(config, {"hidden_act"}, "gelu"));
   // transformers 5 ignores this key and uses absolute positions; other values mean another model was trained.
   TV_RETURN_IF_ERROR(config.OneOf({"position_embedding_type"}, {"absolute"}, "absolute").status());
   TV_RETURN_IF_ERROR(config.RequireBool({"is_decoder"}, false));
@@ -95,7 +92,7 @@ class Bert : public Model {
     } else {
       TV_RETURN_IF_ERROR(embeddings_.Forward(request.batch, ctx, hidden));
     }
-    encoder_.Forward(request, ctx, nullptr, 0, hidden);
+    encoder_.Forward(request, ctx, {}, hidden);
     return Status::Ok();
   }
 

@@ -1,11 +1,25 @@
 #include "models/blocks.h"
 
+#include <algorithm>
+
 namespace truevec {
 
-Result<NormWeights> NormWeights::Load(const WeightScope& scope, int64_t width, double eps) {
+Result<Activation> ReadActivation(ConfigReader& config, const ConfigReader::Names& names, std::string fallback) {
+  TV_ASSIGN_OR_RETURN(const std::string name, config.String(names, std::move(fallback)));
+  auto activation = ActivationByName(name);
+  if (activation.ok()) return *activation;
+  for (const std::string_view key : names) {
+    if (config.Has(key)) return config.Refuse(key, activation.status().message());
+  }
+  return config.Refuse(names.front(), activation.status().message());
+}
+
+Result<NormWeights> NormWeights::Load(const WeightScope& scope, int64_t width, double eps, bool has_bias) {
   NormWeights norm;
   TV_ASSIGN_OR_RETURN(norm.weight, scope.GetFloats("weight", {width}));
-  TV_ASSIGN_OR_RETURN(norm.bias, scope.GetFloats("bias", {width}));
+  if (has_bias) {
+    TV_ASSIGN_OR_RETURN(norm.bias, scope.GetFloats("bias", {width}));
+  }
   norm.eps = eps;
   return norm;
 }
@@ -18,8 +32,8 @@ Result<RmsWeights> RmsWeights::Load(const WeightScope& scope, int64_t width, dou
   return norm;
 }
 
-Result<Linear> LoadLinear(const WeightScope& scope, int64_t in, int64_t out, ComputeType type) {
-  return LoadFusedLinear({scope}, in, {out}, type);
+Result<Linear> LoadLinear(const WeightScope& scope, int64_t in, int64_t out, ComputeType type, bool bias) {
+  return LoadFusedLinear({scope}, in, {out}, type, bias);
 }
 
 Result<Linear> LoadLinearNoBias(const WeightScope& scope, int64_t in, int64_t out, ComputeType type) {
@@ -38,6 +52,21 @@ Result<Linear> LoadFusedLinear(const std::vector<WeightScope>& scopes, int64_t i
     biases.push_back(std::move(values));
   }
   return Linear::Pack(weights, biases, type);
+}
+
+Matrix GatherRows(const ExecContext& ctx, ConstMatrix from, std::span<const int32_t> rows) {
+  const Matrix out = ctx.arena->NewMatrix(static_cast<int64_t>(rows.size()), from.cols);
+  for (int64_t i = 0; i < out.rows; ++i) {
+    const float* row = from.row(rows[static_cast<size_t>(i)]);
+    std::copy(row, row + from.cols, out.row(i));
+  }
+  return out;
+}
+
+void ScatterRows(ConstMatrix from, std::span<const int32_t> rows, Matrix out) {
+  for (int64_t i = 0; i < from.rows; ++i) {
+    std::copy(from.row(i), from.row(i) + from.cols, out.row(rows[static_cast<size_t>(i)]));
+  }
 }
 
 }  // namespace truevec

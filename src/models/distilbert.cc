@@ -20,7 +20,7 @@ class DistilBert : public Model {
   int64_t max_positions() const override { return embeddings_.max_positions(); }
   Status Forward(const ForwardRequest& request, const ExecContext& ctx, Matrix hidden) const override {
     TV_RETURN_IF_ERROR(embeddings_.Forward(request.batch, ctx, hidden));
-    encoder_.Forward(request, ctx, nullptr, 0, hidden);
+    encoder_.Forward(request, ctx, {}, hidden);
     return Status::Ok();
   }
 
@@ -58,10 +58,7 @@ Result<LoadedModel> LoadDistilBert(ConfigReader& config, const WeightScope& weig
   TV_ASSIGN_OR_RETURN(c.layers, config.IntIn({"n_layers", "num_hidden_layers"}, 0, 1024, 6));
   TV_ASSIGN_OR_RETURN(c.heads, config.IntIn({"n_heads", "num_attention_heads"}, 1, kMax, 12));
   TV_ASSIGN_OR_RETURN(c.intermediate, config.IntIn({"hidden_dim"}, 1, kMax, 3072));
-  TV_ASSIGN_OR_RETURN(const std::string activation, config.String({"activation"}, "gelu"));
-  auto parsed = ActivationByName(activation);
-  if (!parsed.ok()) return config.Refuse("activation", parsed.status().message());
-  c.activation = *parsed;
+  TV_ASSIGN_OR_RETURN(c.activation, ReadActivation(config, {"activation"}, "gelu"));
   c.eps = e.eps = 1e-12;
   e.width = c.hidden;
   TV_RETURN_IF_ERROR(CheckHeads(config, "n_heads", c));

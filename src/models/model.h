@@ -26,6 +26,9 @@ struct PackedBatch {
   int64_t sequences() const { return static_cast<int64_t>(offsets.size()) - 1; }
 };
 
+// Refuses ids outside a table of `vocabulary` rows, and types outside one of `types` rows (0: types are not read).
+Status CheckIds(const PackedBatch& batch, int64_t vocabulary, int64_t types = 0);
+
 // What the caller wants beside the last hidden state.
 struct ForwardRequest {
   PackedBatch batch;

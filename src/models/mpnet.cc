@@ -27,7 +27,10 @@ class Mpnet : public Model {
   int64_t max_positions() const override { return embeddings_.max_positions(); }
   Status Forward(const ForwardRequest& request, const ExecContext& ctx, Matrix hidden) const override {
     TV_RETURN_IF_ERROR(embeddings_.Forward(request.batch, ctx, hidden));
-    encoder_.Forward(request, ctx, bias_.values.data(), bias_.span, hidden);
+    PositionScheme positions;
+    positions.relative_bias = bias_.values.data();
+    positions.relative_span = bias_.span;
+    encoder_.Forward(request, ctx, positions, hidden);
     return Status::Ok();
   }
 
@@ -68,10 +71,7 @@ Result<LoadedModel> LoadMpnet(ConfigReader& config, const WeightScope& weights, 
   TV_ASSIGN_OR_RETURN(c.intermediate, config.IntIn({"intermediate_size"}, 1, kMax, 3072));
   TV_ASSIGN_OR_RETURN(c.eps, config.Double({"layer_norm_eps"}, 1e-12));
   TV_ASSIGN_OR_RETURN(const int64_t buckets, config.IntIn({"relative_attention_num_buckets"}, 4, 4096, 32));
-  TV_ASSIGN_OR_RETURN(const std::string activation, config.String({"hidden_act"}, "gelu"));
-  auto parsed = ActivationByName(activation);
-  if (!parsed.ok()) return config.Refuse("hidden_act", parsed.status().message());
-  c.activation = *parsed;
+  TV_ASSIGN_OR_RETURN(c.activation, ReadActivation(config, {"hidden_act"}, "gelu"));
   e.eps = c.eps;
   e.width = c.hidden;
   e.padding_id = kPaddingId;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace truevec {
 
@@ -18,63 +19,92 @@ void KeepLayer(const ForwardRequest& request, const ExecContext& ctx, Matrix hid
   request.all_layers->push_back(copy);
 }
 
-Result<PostNormEncoder> PostNormEncoder::Load(const PostNormConfig& c, const PostNormNames& names,
-                                              const WeightScope& parent, std::string_view layers, ComputeType type) {
-  PostNormEncoder encoder;
-  encoder.config_ = c;
-  for (int64_t i = 0; i < c.layers; ++i) {
-    const WeightScope w = parent.Sub(layers, i);
-    Layer layer;
-    TV_ASSIGN_OR_RETURN(layer.qkv, LoadFusedLinear({w.Sub(names.query), w.Sub(names.key), w.Sub(names.value)}, c.hidden,
-                                                   {c.hidden, c.hidden, c.hidden}, type));
-    TV_ASSIGN_OR_RETURN(layer.attention_output, LoadLinear(w.Sub(names.attention_output), c.hidden, c.hidden, type));
-    TV_ASSIGN_OR_RETURN(layer.attention_norm, NormWeights::Load(w.Sub(names.attention_norm), c.hidden, c.eps));
-    TV_ASSIGN_OR_RETURN(layer.intermediate, LoadLinear(w.Sub(names.intermediate), c.hidden, c.intermediate, type));
-    TV_ASSIGN_OR_RETURN(layer.output, LoadLinear(w.Sub(names.output), c.intermediate, c.hidden, type));
-    TV_ASSIGN_OR_RETURN(layer.output_norm, NormWeights::Load(w.Sub(names.output_norm), c.hidden, c.eps));
-    encoder.layers_.push_back(std::move(layer));
-  }
-  return encoder;
+Result<PostNormLayer> PostNormLayer::Load(const PostNormConfig& c, const PostNormNames& names, const WeightScope& w,
+                                          ComputeType type) {
+  PostNormLayer layer;
+  TV_ASSIGN_OR_RETURN(layer.qkv, LoadFusedLinear({w.Sub(names.query), w.Sub(names.key), w.Sub(names.value)}, c.hidden,
+                                                 {c.hidden, c.hidden, c.hidden}, type));
+  TV_ASSIGN_OR_RETURN(layer.attention_output, LoadLinear(w.Sub(names.attention_output), c.hidden, c.hidden, type));
+  TV_ASSIGN_OR_RETURN(layer.attention_norm, NormWeights::Load(w.Sub(names.attention_norm), c.hidden, c.eps));
+  TV_ASSIGN_OR_RETURN(Linear intermediate, LoadLinear(w.Sub(names.intermediate), c.hidden, c.intermediate, type));
+  TV_ASSIGN_OR_RETURN(Linear output, LoadLinear(w.Sub(names.output), c.intermediate, c.hidden, type));
+  layer.feed_forward = PlainFeedForward(std::move(intermediate), c.activation, std::move(output));
+  TV_ASSIGN_OR_RETURN(layer.output_norm, NormWeights::Load(w.Sub(names.output_norm), c.hidden, c.eps));
+  return layer;
 }
 
-void PostNormEncoder::Forward(const ForwardRequest& request, const ExecContext& ctx, const float* relative_bias,
-                              int64_t span, Matrix hidden) const {
+PostNormEncoder::PostNormEncoder(const PostNormConfig& c, std::vector<PostNormLayer> layers, std::vector<size_t> order)
+    : config_(c), layers_(std::move(layers)), order_(std::move(order)) {
+  if (!order_.empty()) return;
+  order_.resize(layers_.size());
+  std::iota(order_.begin(), order_.end(), size_t{0});
+}
+
+Result<PostNormEncoder> PostNormEncoder::Load(const PostNormConfig& c, const PostNormNames& names,
+                                              const WeightScope& parent, std::string_view layers, ComputeType type) {
+  std::vector<PostNormLayer> loaded;
+  for (int64_t i = 0; i < c.layers; ++i) {
+    TV_ASSIGN_OR_RETURN(PostNormLayer layer, PostNormLayer::Load(c, names, parent.Sub(layers, i), type));
+    loaded.push_back(std::move(layer));
+  }
+  return PostNormEncoder(c, std::move(loaded));
+}
+
+void PostNormEncoder::Forward(const ForwardRequest& request, const ExecContext& ctx, const PositionScheme& positions,
+                              Matrix hidden) const {
   AttentionSpec spec;
   spec.heads = spec.kv_heads = config_.heads;
   spec.head_dim = config_.hidden / config_.heads;
   spec.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(spec.head_dim)));
   spec.causal = config_.simulate_causal;
-  spec.relative_bias = relative_bias;
-  spec.relative_span = span;
+  spec.relative_bias = positions.relative_bias;
+  spec.relative_span = positions.relative_span;
+  spec.alibi_slopes = positions.alibi_slopes;
+  // Whoever looks at every layer sees every row.
+  const bool all = request.needed_rows.empty() || request.all_layers != nullptr || ctx.trace != nullptr;
   ctx.Record("embeddings", hidden);
   KeepLayer(request, ctx, hidden);
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    RunLayer(layers_[i], static_cast<int>(i), request.batch, ctx, spec, hidden);
+  for (size_t i = 0; i < order_.size(); ++i) {
+    const bool last = i + 1 == order_.size();
+    RunLayer(layers_[order_[i]], static_cast<int>(i), request.batch, ctx, spec, positions,
+             last && !all ? request.needed_rows : std::span<const int32_t>(), hidden);
     KeepLayer(request, ctx, hidden);
   }
 }
 
-void PostNormEncoder::RunLayer(const Layer& layer, int index, const PackedBatch& batch, const ExecContext& ctx,
-                               const AttentionSpec& spec, Matrix hidden) const {
+void PostNormEncoder::RunLayer(const PostNormLayer& layer, int index, const PackedBatch& batch, const ExecContext& ctx,
+                               const AttentionSpec& spec, const PositionScheme& positions,
+                               std::span<const int32_t> needed, Matrix hidden) const {
   const Arena::Scope scope(ctx.arena);
-  const int64_t rows = hidden.rows;
   const int64_t width = config_.hidden;
-  const ConstMatrix residual = hidden;
-  const Matrix qkv = ctx.arena->NewMatrix(rows, 3 * width);
+  const Matrix qkv = ctx.arena->NewMatrix(hidden.rows, 3 * width);
   Apply(ctx, layer.qkv, hidden, qkv);
-  const Matrix context = ctx.arena->NewMatrix(rows, width);
-  Attention(ctx, spec, batch.offsets, qkv.Columns(0, width), qkv.Columns(width, width), qkv.Columns(2 * width, width),
-            context);
+  const Matrix q = qkv.Columns(0, width);
+  const Matrix k = qkv.Columns(width, width);
+  if (layer.query_norm) layer.query_norm->Apply(ctx, q, q);
+  if (layer.key_norm) layer.key_norm->Apply(ctx, k, k);
+  if (positions.rope.cos != nullptr) {
+    Rope(ctx, positions.rope, positions.positions, spec.head_dim, q);
+    Rope(ctx, positions.rope, positions.positions, spec.head_dim, k);
+  }
+  Matrix context = ctx.arena->NewMatrix(hidden.rows, width);
+  Attention(ctx, spec, batch.offsets, q, k, qkv.Columns(2 * width, width), context);
   ctx.Record(index, "attention.self", context);
-  const Matrix branch = ctx.arena->NewMatrix(rows, width);
+  // From here each row goes its own way.
+  Matrix x = hidden;
+  if (!needed.empty()) {
+    context = GatherRows(ctx, context, needed);
+    x = GatherRows(ctx, hidden, needed);
+  }
+  const ConstMatrix residual = x;
+  const Matrix branch = ctx.arena->NewMatrix(x.rows, width);
   Apply(ctx, layer.attention_output, context, branch);
-  layer.attention_norm.Apply(ctx, branch, hidden, &residual);
-  ctx.Record(index, "attention.output", hidden);
-  const Matrix wide = ctx.arena->NewMatrix(rows, config_.intermediate);
-  Apply(ctx, layer.intermediate, hidden, wide, config_.activation);
-  ctx.Record(index, "intermediate", wide);
-  Apply(ctx, layer.output, wide, branch);
-  layer.output_norm.Apply(ctx, branch, hidden, &residual);
+  if (layer.extra_norm) layer.extra_norm->Apply(ctx, branch, branch, &residual);
+  layer.attention_norm.Apply(ctx, branch, x, &residual);
+  ctx.Record(index, "attention.output", x);
+  layer.feed_forward->Forward(ctx, index, x, branch);
+  layer.output_norm.Apply(ctx, branch, x, &residual);
+  if (!needed.empty()) ScatterRows(x, needed, hidden);
   ctx.Record(index, "output", hidden);
 }
 

@@ -14,8 +14,10 @@ struct Architecture {
 };
 
 constexpr std::array kArchitectures = {
+    Architecture{"albert", LoadAlbert},
     Architecture{"bert", LoadBert},
     Architecture{"camembert", LoadRoberta},
+    Architecture{"deberta-v2", LoadDebertaV2},
     Architecture{"distilbert", LoadDistilBert},
     Architecture{"electra", LoadElectra},
     Architecture{"gemma", LoadGemma},
@@ -25,10 +27,13 @@ constexpr std::array kArchitectures = {
     Architecture{"llama_bidirec", LoadLlamaBidirectional},
     Architecture{"mistral", LoadMistral},
     Architecture{"mpnet", LoadMpnet},
+    Architecture{"mt5", LoadT5},
     Architecture{"phi3", LoadPhi3},
     Architecture{"qwen2", LoadQwen2},
     Architecture{"qwen3", LoadQwen3},
     Architecture{"roberta", LoadRoberta},
+    Architecture{"t5", LoadT5},
+    Architecture{"umt5", LoadT5},
     Architecture{"xlm-roberta", LoadRoberta},
 };
 

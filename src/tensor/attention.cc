@@ -90,6 +90,19 @@ void FillBias(const AttentionSpec& spec, int64_t head, int64_t query, int64_t fi
   }
 }
 
+// Adds the disentangled scores of query `query` of the sequence whose rows begin at `row0`, over the same keys.
+void AddDisentangled(const DisentangledScores& d, int64_t row0, int64_t query, int64_t first, int64_t columns,
+                     float* bias) {
+  const float* forward = d.content_to_position.data == nullptr ? nullptr : d.content_to_position.row(row0 + query);
+  for (int64_t c = 0; c < columns; ++c) {
+    const int64_t key = first + c;
+    const int32_t p = d.index[std::clamp(query - key, -d.span, d.span) + d.span];
+    float score = forward == nullptr ? 0.0f : forward[p];
+    if (d.position_to_content.data != nullptr) score += d.position_to_content.row(row0 + key)[p];
+    bias[c] += score * d.scale;
+  }
+}
+
 struct Range {
   int64_t begin;
   int64_t end;
@@ -145,10 +158,13 @@ void RunTile(const Plan& plan, const Unit& unit, int64_t query, int64_t rows, Co
               .out = scratch.scores,
               .ldo = columns});
   double sums[kQueryRows];
-  const bool biased = spec.alibi_slopes != nullptr || spec.relative_bias != nullptr;
+  const bool biased = spec.alibi_slopes != nullptr || spec.relative_bias != nullptr || spec.disentangled != nullptr;
   for (int64_t r = 0; r < rows; ++r) {
     const Range range = Visible(spec, query + r, length);
     if (biased) FillBias(spec, unit.head, query + r, first, columns, scratch.bias);
+    if (spec.disentangled != nullptr) {
+      AddDisentangled(*spec.disentangled, row0, query + r, first, std::min(columns, length - first), scratch.bias);
+    }
     sums[r] = table.softmax({scratch.scores + r * columns, columns, range.begin - first, range.end - first, spec.scale,
                              spec.softcap, biased ? scratch.bias : nullptr});
   }
@@ -179,6 +195,7 @@ void Attention(const ExecContext& ctx, const AttentionSpec& spec, std::span<cons
                ConstMatrix k, ConstMatrix v, Matrix out) {
   TV_CHECK(spec.heads % spec.kv_heads == 0 && q.cols == spec.heads * spec.head_dim && out.cols == q.cols);
   TV_CHECK(k.cols == spec.kv_heads * spec.head_dim && v.cols == k.cols);
+  TV_CHECK(spec.disentangled == nullptr || spec.heads == 1);
   const Arena::Scope scope(ctx.arena);
   const int64_t sequences = static_cast<int64_t>(offsets.size()) - 1;
   Plan plan{spec, offsets, RoundUp(spec.head_dim, kPanel) / kPanel, {}, {}, nullptr, nullptr};

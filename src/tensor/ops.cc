@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
 
 #include "base/check.h"
 #include "kernels/kernels.h"
@@ -102,6 +103,21 @@ void RmsNormHeads(const ExecContext& ctx, Matrix x, int64_t head_dim, const floa
       for (int64_t h = 0; h < x.cols; h += head_dim) {
         float* head = x.row(r) + h;
         kernels::Active().rms_norm(head, head_dim, weight, eps, weight_offset, head);
+      }
+    }
+  });
+}
+
+void Softmax(const ExecContext& ctx, Matrix x) {
+  const int64_t padded = (x.cols + kernels::kLanes - 1) / kernels::kLanes * kernels::kLanes;
+  ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {
+    std::vector<float> scores(static_cast<size_t>(padded));
+    for (int64_t r = first; r < last; ++r) {
+      float* row = x.row(r);
+      std::copy(row, row + x.cols, scores.data());
+      const double sum = kernels::Active().softmax({scores.data(), padded, 0, x.cols, 1.0f, 0.0f, nullptr});
+      for (int64_t i = 0; i < x.cols; ++i) {
+        row[i] = static_cast<float>(static_cast<double>(scores[static_cast<size_t>(i)]) / sum);
       }
     }
   });

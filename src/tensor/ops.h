@@ -70,6 +70,8 @@ void RmsNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, double 
 // The same per head over `head_dim` columns (Qwen3, Gemma3 q/k norm), in place.
 void RmsNormHeads(const ExecContext& ctx, Matrix x, int64_t head_dim, const float* weight, double eps,
                   float weight_offset);
+// exp(x - max) / sum over each row, in place.
+void Softmax(const ExecContext& ctx, Matrix x);
 void Add(const ExecContext& ctx, ConstMatrix a, ConstMatrix b, Matrix out);
 void Scale(const ExecContext& ctx, Matrix x, float factor);
 // out.row(i) = table[ids[i]] (+= when accumulate). table is [vocabulary, cols] of any floating dtype.
@@ -92,6 +94,17 @@ void Rope(const ExecContext& ctx, const RopeTable& table, std::span<const int32_
 // x / max(||x||, 1e-12) per row, in place; the norm is summed in double. (torch.nn.functional.normalize)
 void L2Normalize(const ExecContext& ctx, Matrix x);
 
+// Scores between contents and relative positions (DeBERTa's disentangled attention), of one head: query row i and key
+// row j (rows of the packed batch) add scale * (content_to_position[i][p] + position_to_content[j][p]) to their score,
+// with p = index[clamp(i - j, -span, span) + span]. A matrix without data adds nothing.
+struct DisentangledScores {
+  ConstMatrix content_to_position;  // [M, positions]
+  ConstMatrix position_to_content;  // [M, positions]
+  const int32_t* index = nullptr;   // [2 * span + 1]
+  int64_t span = 0;
+  float scale = 0;
+};
+
 // Scaled dot-product attention within each sequence of a packed batch; nothing is padded.
 // Key j is visible to query i iff (!causal || j <= i) && i - j <= window_left && j - i <= window_right
 // (-1: unlimited). scores = softcap(scale * q.k) + bias; softcap(x) = cap * tanh(x / cap) when cap > 0.
@@ -109,6 +122,7 @@ struct AttentionSpec {
   // relative_bias[h * (2 * relative_span + 1) + clamp(j - i, -relative_span, relative_span) + relative_span].
   const float* relative_bias = nullptr;
   int64_t relative_span = 0;
+  const DisentangledScores* disentangled = nullptr;  // REQUIRES: heads == 1
 };
 // q [M, heads*head_dim], k and v [M, kv_heads*head_dim], out [M, heads*head_dim]; offsets [sequences + 1] rows.
 void Attention(const ExecContext& ctx, const AttentionSpec& spec, std::span<const int32_t> offsets, ConstMatrix q,
