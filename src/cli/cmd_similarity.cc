@@ -19,7 +19,7 @@ class SimilarityCommand : public Command {
     app->add_option("--as", as_, "Which Sentence Transformers class loads a directory that does not say");
   }
   Status Run(const CommonOptions& common) override {
-    TV_ASSIGN_OR_RETURN(const auto runner, PipelineRunner::Load(model_, common, as_.empty() ? "dense" : as_));
+    TV_ASSIGN_OR_RETURN(const auto runner, PipelineRunner::Load(model_, common, as_, "dense"));
     const std::vector<std::string> others(texts_.begin() + 1, texts_.end());
     TV_ASSIGN_OR_RETURN(const std::vector<double> values, runner->Similarities(texts_[0], others, function_, {}, {}));
     if (common.json) {

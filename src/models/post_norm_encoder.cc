@@ -46,6 +46,7 @@ void PostNormEncoder::Forward(const ForwardRequest& request, const ExecContext& 
   spec.causal = config_.simulate_causal;
   spec.relative_bias = relative_bias;
   spec.relative_span = span;
+  spec.key_counts = request.batch.key_counts;
   ctx.Record("embeddings", hidden);
   KeepLayer(request, ctx, hidden);
   for (size_t i = 0; i < layers_.size(); ++i) {
