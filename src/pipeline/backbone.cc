@@ -85,6 +85,11 @@ Result<Backbone> OpenBackbone(const ModuleSpec& module, const LoadContext& conte
   TV_ASSIGN_OR_RETURN(const std::string base, BaseFolder(adapter.root(), folder, context));
   TV_ASSIGN_OR_RETURN(const ModelDirectory base_directory, ModelDirectory::Open(base));
   TV_ASSIGN_OR_RETURN(JsonFile config, base_directory.Json("config.json"));
+  if (const JsonRef dora = adapter.root()["use_dora"]; dora.is_bool() && dora.Bool().value()) {
+    context.spec->warnings.push_back(adapter_file +
+                                     ": use_dora: the vectors are those of PEFT; transformers 5.23 alone leaves the "
+                                     "magnitudes of such adapters unread");
+  }
   TV_ASSIGN_OR_RETURN(std::shared_ptr<const WeightStore> weights, Merged(base, folder, adapter.root()));
   return Backbone{std::move(config), "config.json", std::move(weights), HasTokenizer(folder) ? folder : base};
 }

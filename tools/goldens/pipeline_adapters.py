@@ -62,14 +62,14 @@ def make(root, model_dir):
         folder = maker.save(name, [Transformer(str(adapted), model_kwargs=dict(EAGER)), M.Pooling(HIDDEN), Normalize()])
         if name == "lora_dora":  # transformers 5.23 leaves DoRA's magnitudes unread (its load report says MISSING)
             shutil.copy(adapted / "adapter_model.safetensors", folder)
-        if name == "lora_layers":  # the older file
-            tensors = load_file(folder / "adapter_model.safetensors")
-            (folder / "adapter_model.safetensors").unlink()
-            torch.save(tensors, folder / "adapter_model.bin")
         config = json.loads((folder / "adapter_config.json").read_text())
         config["base_model_name_or_path"] = str(base)
         _common.write_json(folder / "adapter_config.json", config)
         maker.golden(folder, "dense", cls=merged(base) if name == "lora_dora" else SentenceTransformer)
+        if name == "lora_layers":  # the older file, which transformers 5.23 fails to open
+            tensors = load_file(folder / "adapter_model.safetensors")
+            (folder / "adapter_model.safetensors").unlink()
+            torch.save(tensors, folder / "adapter_model.bin")
         (folder / "base").mkdir()
         for file in ("config.json", "model.safetensors"):
             shutil.copy(base / file, folder / "base")
