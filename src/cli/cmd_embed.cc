@@ -80,10 +80,12 @@ class EmbedCommand : public Command {
 void EmbedCommand::Configure(CLI::App* app) {
   app->add_option("MODEL", model_, "Model directory")->required();
   app->add_option("TEXT", texts_, "Texts; or give --input");
-  app->add_option("--input", input_, "File of texts, .txt (a text a line), .jsonl or .csv, also as .gz or .zst; - for stdin");
+  app->add_option("--input", input_,
+                  "File of texts, .txt (a text a line), .jsonl or .csv, also as .gz or .zst; - for stdin");
   app->add_option("--output", output_,
                   "File of vectors, .npy .npz .jsonl .csv .safetensors; - for JSON lines on stdout");
-  app->add_option("--text-column", columns_.text_column, "Member of a .jsonl record, or .csv column, that holds the text");
+  app->add_option("--text-column", columns_.text_column,
+                  "Member of a .jsonl record, or .csv column, that holds the text");
   app->add_option("--id-column", columns_.id_column, "Member or column that is written back as \"id\"");
   app->add_option("--prompt", params_.prompt, "Text put before every input");
   app->add_option("--prompt-name", params_.prompt_name, "One of the model's own prompts");

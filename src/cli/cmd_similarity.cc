@@ -27,7 +27,8 @@ class SimilarityCommand : public Command {
       first.prompt.task = "query";
       rest.prompt.task = "document";
     }
-    TV_ASSIGN_OR_RETURN(const std::vector<double> values, runner->Similarities(texts_[0], others, function_, first, rest));
+    TV_ASSIGN_OR_RETURN(const std::vector<double> values,
+                        runner->Similarities(texts_[0], others, function_, first, rest));
     if (common.json) {
       const std::string name = function_.empty() ? runner->pipeline().spec().similarity : function_;
       const json::object object = {{"function", name}, {"similarities", json::array(values.begin(), values.end())}};

@@ -16,9 +16,8 @@ std::string Variable(const char* name) {
 }
 
 bool IsCommit(std::string_view text) {
-  return text.size() == 40 && std::all_of(text.begin(), text.end(), [](char c) {
-           return std::isxdigit(static_cast<unsigned char>(c)) != 0;
-         });
+  return text.size() == 40 && std::all_of(text.begin(), text.end(),
+                                          [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; });
 }
 
 // "name" or "org/name" of the characters that the hub allows.
@@ -96,9 +95,9 @@ Result<std::string> ResolveModelPath(const std::string& model, const CommonOptio
   }
   TV_ASSIGN_OR_RETURN(std::string snapshot, Snapshot(folder, revision));
   if (!snapshot.empty()) return snapshot;
-  return ModelError(model + ": " + folder + " has no revision \"" + revision +
-                    "\" (refs/" + revision + " and its snapshot)" +
-                    (common.offline ? " (offline)" : "; download it first, e.g. hf download " + repo + " --revision " + revision));
+  return ModelError(
+      model + ": " + folder + " has no revision \"" + revision + "\" (refs/" + revision + " and its snapshot)" +
+      (common.offline ? " (offline)" : "; download it first, e.g. hf download " + repo + " --revision " + revision));
 }
 
 }  // namespace truevec::cli

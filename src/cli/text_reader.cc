@@ -26,8 +26,9 @@ Result<std::unique_ptr<TextReader>> TextReader::Open(const std::string& path, co
   if (plain.ends_with(".txt")) format = Format::kText;
   if (plain.ends_with(".csv") || plain.ends_with(".tsv")) format = Format::kCsv;
   if (path != "-" && format == Format::kUnknown && plain.find('.', plain.rfind('/') + 1) != std::string_view::npos) {
-    return UsageError(path + ": unknown input format; expected .txt, .jsonl, .csv or .tsv, or one of them as .gz or "
-                             ".zst");
+    return UsageError(path +
+                      ": unknown input format; expected .txt, .jsonl, .csv or .tsv, or one of them as .gz or "
+                      ".zst");
   }
   TV_ASSIGN_OR_RETURN(LineSource lines, LineSource::Open(path));
   auto reader = std::unique_ptr<TextReader>(new TextReader(std::move(lines)));
@@ -59,7 +60,8 @@ Result<bool> TextReader::ReadLine(std::string* line) {
 Status TextReader::ReadHeader() {
   const Result<bool> more = ReadCsvRecord([&](std::string* line) { return ReadLine(line); }, delimiter_, &header_);
   if (!more.ok()) {
-    return more.status().message().starts_with(name_) ? more.status() : InputError(Where() + ": " + more.status().message());
+    return more.status().message().starts_with(name_) ? more.status()
+                                                      : InputError(Where() + ": " + more.status().message());
   }
   if (!*more) return InputError(name_ + ": is empty; expected a header line that names the columns");
   for (const std::string& wanted : {options_.text_column, options_.id_column}) {

@@ -10,8 +10,8 @@
 namespace truevec {
 
 struct Backbone {
-  JsonFile config;          // config.json
-  std::string config_file;  // its name for sources
+  JsonFile config;                             // config.json
+  std::string config_file;                     // its name for sources
   std::shared_ptr<const WeightStore> weights;  // with the adapter merged
   std::string tokenizer_folder;
 };

@@ -93,8 +93,7 @@ LoadedModule LoadMultiVectorMask(const ModuleSpec& module, const LoadContext& co
       "skiplist_words", recorded,
       module.config_file.empty() ? SettingSource::Default(std::string(kReferenceName) + " " + context.spec->model_type)
                                  : SettingSource::File(module.config_file, "skiplist_words"));
-  return LoadedModule(
-      std::make_unique<MultiVectorMask>(std::move(skipped), std::move(tasks), std::move(kept_only)));
+  return LoadedModule(std::make_unique<MultiVectorMask>(std::move(skipped), std::move(tasks), std::move(kept_only)));
 }
 
 }  // namespace truevec

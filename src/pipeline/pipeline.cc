@@ -173,8 +173,8 @@ std::string LoadedPipeline::ComputeFingerprint(const SpecOptions& options, const
   for (const auto& module : modules_) modules.push_back(module->Describe());
   json::object settings;
   // What decides no vector or is in the modules' own description.
-  static constexpr std::array<std::string_view, 8> kApart = {"similarity", "as", "pooling", "normalize", "base_model",
-                                                             "dense",      "model", "include_prompt"};
+  static constexpr std::array<std::string_view, 8> kApart = {"similarity", "as",    "pooling", "normalize",
+                                                             "base_model", "dense", "model",   "include_prompt"};
   for (const Setting& setting : spec_.settings.all()) {
     if (std::find(kApart.begin(), kApart.end(), setting.key) == kApart.end()) settings[setting.key] = setting.value;
   }

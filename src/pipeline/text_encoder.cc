@@ -41,7 +41,8 @@ void RecordTokenizerOverrides(const TokenizerLoadOptions& options, const Overrid
     if (!value.has_value()) continue;
     const Setting* old = settings->Find(key);
     const std::optional<Setting> lost = old == nullptr ? std::nullopt : std::optional(*old);
-    settings->Record(key, json::value(*value), SettingSource::Override(std::string(key) + "=" + (*value ? "true" : "false")));
+    settings->Record(key, json::value(*value),
+                     SettingSource::Override(std::string(key) + "=" + (*value ? "true" : "false")));
     if (lost.has_value()) settings->AddConflict(key, lost->value, lost->source);
     overrides.Use(key);
   }
@@ -57,7 +58,8 @@ Result<bool> IsOnePiece(const Tokenizer& tokenizer, const std::string& text) {
 }
 
 // _register_prefix_tokens: a marker that the tokenizer knows, whole or its first word, and would split.
-Result<std::vector<std::string>> MarkersToRegister(const Tokenizer& tokenizer, const std::vector<std::string>& markers) {
+Result<std::vector<std::string>> MarkersToRegister(const Tokenizer& tokenizer,
+                                                   const std::vector<std::string>& markers) {
   std::vector<std::string> tokens;
   for (const std::string& marker : markers) {
     const size_t start = marker.find_first_not_of(" \t\n\r\f\v");

@@ -74,9 +74,11 @@ class HierarchicalTokenPooling : public PipelineModule {
     const auto all = static_cast<int64_t>(rows.size());
     const int64_t first = std::min(config_.protected_tokens, all);
     const int64_t n = all - first;
-    const int64_t clusters = std::max<int64_t>(static_cast<int64_t>(std::floor(static_cast<double>(n) / config_.factor)), 1);
+    const int64_t clusters =
+        std::max<int64_t>(static_cast<int64_t>(std::floor(static_cast<double>(n) / config_.factor)), 1);
     const int64_t whole = clusters < n ? first : all;
-    for (int64_t i = 0; i < whole; ++i) out->insert(out->end(), rows[static_cast<size_t>(i)], rows[static_cast<size_t>(i)] + width);
+    for (int64_t i = 0; i < whole; ++i)
+      out->insert(out->end(), rows[static_cast<size_t>(i)], rows[static_cast<size_t>(i)] + width);
     if (clusters >= n) return;
     std::vector<double> distances;
     distances.reserve(static_cast<size_t>(n * (n - 1) / 2));
@@ -84,7 +86,8 @@ class HierarchicalTokenPooling : public PipelineModule {
       for (int64_t j = i + 1; j < all; ++j) {
         double dot = 0;
         for (int64_t c = 0; c < width; ++c) {
-          dot += static_cast<double>(rows[static_cast<size_t>(i)][c]) * static_cast<double>(rows[static_cast<size_t>(j)][c]);
+          dot += static_cast<double>(rows[static_cast<size_t>(i)][c]) *
+                 static_cast<double>(rows[static_cast<size_t>(j)][c]);
         }
         // float32, as the reference's distances are.
         distances.push_back(static_cast<double>(std::clamp(1.0f - static_cast<float>(dot), 0.0f, 2.0f)));
@@ -104,7 +107,8 @@ class HierarchicalTokenPooling : public PipelineModule {
       const auto label = static_cast<size_t>(labels[i]);
       ++sizes[label];
       const float* row = rows[static_cast<size_t>(first) + i];
-      for (int64_t c = 0; c < width; ++c) sums[label * static_cast<size_t>(width) + static_cast<size_t>(c)] += static_cast<double>(row[c]);
+      for (int64_t c = 0; c < width; ++c)
+        sums[label * static_cast<size_t>(width) + static_cast<size_t>(c)] += static_cast<double>(row[c]);
     }
     for (size_t label = 0; label < count; ++label) {
       for (int64_t c = 0; c < width; ++c) {

@@ -214,9 +214,10 @@ Status MapOverrides(const JsonRef& config, Overrides* overrides) {
   const std::optional<int64_t> natural =
       PositionOffset(config["model_type"].is_string() ? config["model_type"].String().value() : "", config);
   if (!offset->second.is_int64() || offset->second.get_int64() < 0 || !natural.has_value()) {
-    return UsageError("--override position_offset: " + std::string(natural.has_value()
-                          ? "expected an integer of at least 0, got " + WriteJson(offset->second)
-                          : "this architecture has no learned positions"));
+    return UsageError("--override position_offset: " +
+                      std::string(natural.has_value()
+                                      ? "expected an integer of at least 0, got " + WriteJson(offset->second)
+                                      : "this architecture has no learned positions"));
   }
   overrides->Set(std::string(kPositionShift), json::value(offset->second.get_int64() - *natural));
   return Status::Ok();
@@ -451,12 +452,11 @@ void RecordLengths(const TransformerConfig& config, const ModuleSpec& module, Se
   }
   if (!config.expansion.has_value()) return;
   const QueryExpansion& e = *config.expansion;
-  settings->Record("query_expansion",
-                   json::object{{"strategy", e.fixed ? "fixed" : "min"},
-                                {"attend", e.attend},
-                                {"length", e.length},
-                                {"token_id", e.id}},
-                   source("query_expansion"));
+  settings->Record(
+      "query_expansion",
+      json::object{
+          {"strategy", e.fixed ? "fixed" : "min"}, {"attend", e.attend}, {"length", e.length}, {"token_id", e.id}},
+      source("query_expansion"));
 }
 
 }  // namespace
@@ -481,8 +481,8 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
   TV_RETURN_IF_ERROR(context.FinishWeights(module, weights));
   TV_ASSIGN_OR_RETURN(context.spec->architecture, model_config["model_type"].String());
   RecordCanonical(context.spec->architecture, model_config, config.config_overrides, weights, &context.spec->settings);
-  TV_ASSIGN_OR_RETURN(TextEncoder encoder,
-                      TextEncoder::Load(backbone.tokenizer_folder, context.spec->architecture, config.lowercase, context));
+  TV_ASSIGN_OR_RETURN(TextEncoder encoder, TextEncoder::Load(backbone.tokenizer_folder, context.spec->architecture,
+                                                             config.lowercase, context));
   TV_RETURN_IF_ERROR(CheckVocabulary(encoder.tokenizer(), *model.model, context));
   WarnAboutLastToken(encoder.tokenizer(), context);
   TV_RETURN_IF_ERROR(PrepareExpansion(module, encoder.tokenizer(), *model.model, &config));

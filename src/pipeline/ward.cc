@@ -40,7 +40,8 @@ std::vector<Merge> Chain(Condensed* d, int64_t n) {
   std::vector<int64_t> size(static_cast<size_t>(n), 1);
   std::vector<int64_t> chain;
   for (int64_t k = 0; k + 1 < n; ++k) {
-    if (chain.empty()) chain.push_back(std::find_if(size.begin(), size.end(), [](int64_t s) { return s > 0; }) - size.begin());
+    if (chain.empty())
+      chain.push_back(std::find_if(size.begin(), size.end(), [](int64_t s) { return s > 0; }) - size.begin());
     int64_t x = 0;
     int64_t y = 0;
     double least = 0;
@@ -74,7 +75,8 @@ std::vector<Merge> Chain(Condensed* d, int64_t n) {
       d->at(i, y) = WardDistance(d->at(i, x), d->at(i, y), least, nx, ny, ni);
     }
   }
-  std::stable_sort(merges.begin(), merges.end(), [](const Merge& a, const Merge& b) { return a.distance < b.distance; });
+  std::stable_sort(merges.begin(), merges.end(),
+                   [](const Merge& a, const Merge& b) { return a.distance < b.distance; });
   return merges;
 }
 

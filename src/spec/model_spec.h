@@ -48,7 +48,7 @@ struct ModuleSpec {
   std::vector<std::string> forward_kwargs;    // modules.json "kwargs"
   std::map<std::string, std::vector<ModuleSpec>> routes;  // Router: its own modules by route
   std::vector<std::string> route_order;                   // Router: routes in file order
-  bool shares_weights = false;  // reads some tensors of a file that another module owns
+  bool shares_weights = false;                            // reads some tensors of a file that another module owns
 
   JsonRef Config() const { return {config.get(), config_file.empty() ? type : config_file}; }
   // "1_Pooling/config.json" -> path of a file beside the config.

@@ -79,8 +79,8 @@ LegacyMultiVector ReadLegacyMultiVector(const JsonRef& config, ModelSpec* spec) 
     const JsonRef value = config[key];
     if (value.present() && (!value.is_null() || key == "query_expansion")) legacy.transformer[key] = value.value();
   }
-  const bool marked = std::any_of(kMarkerKeys.begin(), kMarkerKeys.end(),
-                                  [&](std::string_view key) { return config[key].present(); });
+  const bool marked =
+      std::any_of(kMarkerKeys.begin(), kMarkerKeys.end(), [&](std::string_view key) { return config[key].present(); });
   if (marked && !legacy.transformer.contains("query_expansion")) {
     const JsonRef expands = config["do_query_expansion"];
     if (expands.is_bool() && !expands.Bool().value()) {
@@ -90,9 +90,10 @@ LegacyMultiVector ReadLegacyMultiVector(const JsonRef& config, ModelSpec* spec) 
                                                                             : config["attend_to_mask_tokens"];
       const JsonRef length = config["query_length"];
       legacy.transformer.erase("query_length");
-      legacy.transformer["query_expansion"] = json::object{{"strategy", "fixed"},
-                                                           {"attend", Truthy(attend)},
-                                                           {"length", Truthy(length) ? length.value() : json::value(32)}};
+      legacy.transformer["query_expansion"] =
+          json::object{{"strategy", "fixed"},
+                       {"attend", Truthy(attend)},
+                       {"length", Truthy(length) ? length.value() : json::value(32)}};
     }
   }
   if (const JsonRef words = config["skiplist_words"]; words.is_array()) legacy.skiplist = words.value().get_array();
@@ -153,8 +154,9 @@ void StanfordColbert(const ModelDirectory& directory, ModelSpec* spec) {
     file.emplace(std::move(read).value());
     metadata = file->root();
   } else {
-    spec->warnings.push_back("no artifact.metadata: the markers [unused0] and [unused1] and 32 query tokens are "
-                             "the reference's defaults");
+    spec->warnings.push_back(
+        "no artifact.metadata: the markers [unused0] and [unused1] and 32 query tokens are "
+        "the reference's defaults");
   }
   LegacyMultiVector legacy;
   const auto marker = [&](std::string_view key, std::string_view fallback) {

@@ -117,13 +117,14 @@ void OverrideOutput(const SpecOptions& options, ModelSpec* spec) {
   if (const json::value* value = options.overrides.Use("similarity"); value != nullptr) {
     const std::string_view name = value->is_string() ? std::string_view(value->get_string()) : "";
     const bool tokens = spec->as == "multi-vector";
-    const std::vector<std::string_view> known = tokens ? std::vector<std::string_view>{"maxsim", "meanmaxsim"}
-                                                       : std::vector<std::string_view>{"cosine", "dot", "euclidean",
-                                                                                       "manhattan"};
+    const std::vector<std::string_view> known =
+        tokens ? std::vector<std::string_view>{"maxsim", "meanmaxsim"}
+               : std::vector<std::string_view>{"cosine", "dot", "euclidean", "manhattan"};
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       spec->Refuse("override similarity", "--override",
-                   std::string("expected ") + (tokens ? "maxsim or meanmaxsim" : "cosine, dot, euclidean or manhattan") +
-                       ", got " + WriteJson(*value));
+                   std::string("expected ") +
+                       (tokens ? "maxsim or meanmaxsim" : "cosine, dot, euclidean or manhattan") + ", got " +
+                       WriteJson(*value));
       return;
     }
     const Setting old = *spec->settings.Find("similarity");

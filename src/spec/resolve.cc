@@ -180,7 +180,8 @@ Result<ModelSpec> ResolveModelSpec(const std::string& path, const SpecOptions& g
   spec.directory = directory.root();
   if (const Status links = directory.CheckLinks(); !links.ok()) spec.Refuse("symbolic link", "", links.message());
   for (const std::string& as : {options.as, options.default_as}) {
-    const bool known = std::any_of(kModelTypes.begin(), kModelTypes.end(), [&](const ModelType& t) { return t.as == as; });
+    const bool known =
+        std::any_of(kModelTypes.begin(), kModelTypes.end(), [&](const ModelType& t) { return t.as == as; });
     if (!as.empty() && !known) {
       return UsageError("--as " + as + ": expected dense, sparse, cross-encoder or multi-vector");
     }

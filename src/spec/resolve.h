@@ -16,9 +16,9 @@ void DefaultModules(const ModelDirectory& directory, const JsonRef& config, Mode
 void ReadSentenceTransformersConfig(const JsonRef& config, ModelSpec* spec);
 // What PyLate (3 and older) and Stanford ColBERT keep outside the modules' own configs.
 struct LegacyMultiVector {
-  json::object transformer;                // query_length, document_length, query_expansion: defaults of Transformer
-  std::vector<std::string> prefixes;       // "[Q] ", "[D] "
-  std::optional<json::array> skiplist;     // unset: the caller's default
+  json::object transformer;             // query_length, document_length, query_expansion: defaults of Transformer
+  std::vector<std::string> prefixes;    // "[Q] ", "[D] "
+  std::optional<json::array> skiplist;  // unset: the caller's default
 };
 // Reads config_sentence_transformers.json's keys; prefixes go in front of the prompts.
 LegacyMultiVector ReadLegacyMultiVector(const JsonRef& config, ModelSpec* spec);

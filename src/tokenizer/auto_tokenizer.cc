@@ -82,9 +82,9 @@ Result<std::optional<int32_t>> SpecialId(const TokenizerFiles& files, std::strin
                                          const TokenizerParts& parts) {
   TV_ASSIGN_OR_RETURN(const std::string text, SpecialTokenText(files, key, ""));
   for (const AddedToken& token : parts.added.tokens()) {
-    const bool is_default = text.empty() && token.special &&
-                            std::find(class_defaults.begin(), class_defaults.end(), token.content) !=
-                                class_defaults.end();
+    const bool is_default =
+        text.empty() && token.special &&
+        std::find(class_defaults.begin(), class_defaults.end(), token.content) != class_defaults.end();
     if ((!text.empty() && token.content == text) || is_default) return std::optional<int32_t>(token.id);
   }
   const auto found = parts.model->vocabulary().find(text);

@@ -32,9 +32,7 @@ class MergedStore : public WeightStore {
 
   void Put(const std::string& name, const std::string& file, Shape shape, std::vector<float> values) {
     buffers_.push_back(std::make_unique<std::vector<float>>(std::move(values)));
-    changed_[name] = WeightEntry{name, TensorView{buffers_.back()->data(),
-                                                  DType::kF32, std::move(shape)},
-                                 file};
+    changed_[name] = WeightEntry{name, TensorView{buffers_.back()->data(), DType::kF32, std::move(shape)}, file};
   }
 
  private:
@@ -55,15 +53,22 @@ struct LoraConfig {
 
 // Options that say how the adapter was trained or is stored, not what its weights mean.
 constexpr std::array<std::string_view, 22> kHarmless = {
-    "peft_type", "task_type", "auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "peft_version",
-    "target_modules", "exclude_modules", "lora_dropout", "bias", "modules_to_save", "layers_to_transform",
-    "layers_pattern", "loftq_config", "eva_config", "corda_config", "runtime_config", "qalora_group_size",
-    "ensure_weight_tying", "lora_ga_config", "velora_config"};
+    "peft_type",      "task_type",       "auto_mapping",        "base_model_name_or_path", "revision",
+    "inference_mode", "peft_version",    "target_modules",      "exclude_modules",         "lora_dropout",
+    "bias",           "modules_to_save", "layers_to_transform", "layers_pattern",          "loftq_config",
+    "eva_config",     "corda_config",    "runtime_config",      "qalora_group_size",       "ensure_weight_tying",
+    "lora_ga_config", "velora_config"};
 // Options that change the meaning when set.
-constexpr std::array<std::string_view, 10> kUnsupported = {
-    "layer_replication", "megatron_config", "trainable_token_indices", "alora_invocation_tokens",
-    "use_qalora",        "target_parameters", "arrow_config",          "use_bdlora",
-    "monteclora_config", "aux_loss_config"};
+constexpr std::array<std::string_view, 10> kUnsupported = {"layer_replication",
+                                                           "megatron_config",
+                                                           "trainable_token_indices",
+                                                           "alora_invocation_tokens",
+                                                           "use_qalora",
+                                                           "target_parameters",
+                                                           "arrow_config",
+                                                           "use_bdlora",
+                                                           "monteclora_config",
+                                                           "aux_loss_config"};
 
 bool IsEmpty(const JsonRef& ref) {
   if (!ref.present() || ref.is_null()) return true;
@@ -82,7 +87,8 @@ Status CheckInitialisation(const JsonRef& init) {
   for (const std::string_view known : {"gaussian", "eva", "orthogonal"}) {
     if (name == known) return Status::Ok();
   }
-  return ModelError(init.Where() + ": \"" + name + "\" changes the base's weights when it is loaded; convert the adapter to plain LoRA or merge it");
+  return ModelError(init.Where() + ": \"" + name +
+                    "\" changes the base's weights when it is loaded; convert the adapter to plain LoRA or merge it");
 }
 
 Result<LoraConfig> ReadConfig(const JsonRef& json) {
@@ -182,8 +188,9 @@ class Merger {
       if (name.ends_with("." + key) || key.ends_with("." + name)) found.push_back(name);
     }
     if (found.size() == 1) return found.front();
-    return ModelError(adapter_.Description() + ": " + key + ": the base has " +
-                      (found.empty() ? "no such tensor" : std::to_string(found.size()) + " tensors that it could mean"));
+    return ModelError(
+        adapter_.Description() + ": " + key + ": the base has " +
+        (found.empty() ? "no such tensor" : std::to_string(found.size()) + " tensors that it could mean"));
   }
 
   // Whole tensors: biases, modules_to_save, resized embeddings.
@@ -205,7 +212,8 @@ class Merger {
                           ShapeText(entry.view.shape));
       }
     }
-    store_->Put(name.ok() ? *name : key, entry.file, entry.view.shape, std::vector<float>(values.begin(), values.end()));
+    store_->Put(name.ok() ? *name : key, entry.file, entry.view.shape,
+                std::vector<float>(values.begin(), values.end()));
     return Status::Ok();
   }
 
@@ -225,7 +233,8 @@ class Merger {
     const WeightEntry& b = *parts.at(b_name);
     if (a.view.shape.size() != 2 || b.view.shape.size() != 2 || a.view.shape[0] != b.view.shape[1]) {
       return ModelError(a.file + ": " + module + ": LoRA matrices of shapes " + ShapeText(a.view.shape) + " and " +
-                        ShapeText(b.view.shape) + " cannot be multiplied; only linear and embedding layers are supported");
+                        ShapeText(b.view.shape) +
+                        " cannot be multiplied; only linear and embedding layers are supported");
     }
     TV_ASSIGN_OR_RETURN(const double scale, Scale(module, a));
     TV_ASSIGN_OR_RETURN(const std::string name, BaseName(module + ".weight"));
@@ -298,7 +307,8 @@ class Merger {
     const std::string name = weight_name.substr(0, weight_name.size() - std::string_view("weight").size()) + "bias";
     const WeightEntry* bias = store_->Find(name);
     if (bias == nullptr || bias->view.shape != found->second->view.shape) {
-      return ModelError(found->second->file + ": tensor " + found->second->name + ": the base has no bias of its shape");
+      return ModelError(found->second->file + ": tensor " + found->second->name +
+                        ": the base has no bias of its shape");
     }
     TV_ASSIGN_OR_RETURN(std::vector<double> values, Values(*bias));
     TV_ASSIGN_OR_RETURN(const std::vector<double> more, Values(*found->second));
@@ -315,8 +325,8 @@ class Merger {
 
 }  // namespace
 
-Result<std::shared_ptr<const WeightStore>> MergeLora(std::shared_ptr<const WeightStore> base, const WeightStore& adapter,
-                                                     const JsonRef& config) {
+Result<std::shared_ptr<const WeightStore>> MergeLora(std::shared_ptr<const WeightStore> base,
+                                                     const WeightStore& adapter, const JsonRef& config) {
   TV_ASSIGN_OR_RETURN(LoraConfig read, ReadConfig(config));
   return Merger(std::move(base), adapter, std::move(read)).Run();
 }
