@@ -7,6 +7,7 @@
 #include "cli/array_file.h"
 #include "cli/command.h"
 #include "cli/embed_variable.h"
+#include "cli/model_path.h"
 #include "cli/text_reader.h"
 #include "cli/vector_writer.h"
 
@@ -79,11 +80,13 @@ class EmbedCommand : public Command {
 void EmbedCommand::Configure(CLI::App* app) {
   app->add_option("MODEL", model_, "Model directory")->required();
   app->add_option("TEXT", texts_, "Texts; or give --input");
-  app->add_option("--input", input_, "File of texts, .txt (a text a line) or .jsonl; - for stdin");
+  app->add_option("--input", input_,
+                  "File of texts, .txt (a text a line), .jsonl or .csv, also as .gz or .zst; - for stdin");
   app->add_option("--output", output_,
                   "File of vectors, .npy .npz .jsonl .csv .safetensors; - for JSON lines on stdout");
-  app->add_option("--text-column", columns_.text_column, "Member of a .jsonl record that holds the text");
-  app->add_option("--id-column", columns_.id_column, "Member of a .jsonl record that is written back as \"id\"");
+  app->add_option("--text-column", columns_.text_column,
+                  "Member of a .jsonl record, or .csv column, that holds the text");
+  app->add_option("--id-column", columns_.id_column, "Member or column that is written back as \"id\"");
   app->add_option("--prompt", params_.prompt, "Text put before every input");
   app->add_option("--prompt-name", params_.prompt_name, "One of the model's own prompts");
   app->add_option("--task", params_.task, "query or document: the model's prompt for it")
@@ -156,7 +159,7 @@ Result<VectorFormat> EmbedCommand::Format() const {
 
 Status EmbedCommand::RunVariable(TextReader* reader, const CommonOptions& common) {
   if (precision_ != "float32") return UsageError("--precision is for one dense vector per text");
-  TV_ASSIGN_OR_RETURN(const auto runner, PipelineRunner::Load(model_, common, as_));
+  TV_ASSIGN_OR_RETURN(const auto runner, PipelineRunner::Load(model_, common, as_, "dense"));
   VariableEmbed what;
   what.sparse = as_ == "sparse";
   what.multi_vector = as_ == "multi-vector" && !token_embeddings_;
@@ -189,9 +192,10 @@ Status EmbedCommand::Run(const CommonOptions& common) {
   TV_ASSIGN_OR_RETURN(const VectorFormat format, Format());
   if (as_.empty()) {
     // What modules.json says counts; a directory that does not say is dense.
-    TV_ASSIGN_OR_RETURN(const SpecOptions spec_options, SpecOptionsFrom(options, ""));
-    TV_ASSIGN_OR_RETURN(const ModelSpec spec, ResolveModelSpec(model_, spec_options));
-    as_ = spec.has_modules_json ? spec.as : "dense";
+    TV_ASSIGN_OR_RETURN(const SpecOptions spec_options, SpecOptionsFrom(options, "", "dense"));
+    TV_ASSIGN_OR_RETURN(const std::string path, ResolveModelPath(model_, options));
+    TV_ASSIGN_OR_RETURN(const ModelSpec spec, ResolveModelSpec(path, spec_options));
+    as_ = spec.as;
   }
   if (VariableLength()) return RunVariable(reader.get(), options);
   TV_RETURN_IF_ERROR(LoadEmbedder(model_, options, as_, &embedder_));

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "cli/command.h"
+#include "cli/model_path.h"
 #include "pipeline/inspect.h"
 
 namespace truevec::cli {
@@ -17,7 +18,8 @@ class InspectCommand : public Command {
   }
   Status Run(const CommonOptions& common) override {
     TV_ASSIGN_OR_RETURN(const SpecOptions options, SpecOptionsFrom(common, as_));
-    TV_ASSIGN_OR_RETURN(const LoadReport report, InspectModel(model_, options));
+    TV_ASSIGN_OR_RETURN(const std::string path, ResolveModelPath(model_, common));
+    TV_ASSIGN_OR_RETURN(const LoadReport report, InspectModel(path, options));
     const std::string text = common.json ? WriteJsonPretty(InspectToJson(report)) + "\n" : InspectToText(report);
     std::fwrite(text.data(), 1, text.size(), stdout);
     return Supported(report) ? Status::Ok() : report.spec.RefusalStatus();

@@ -42,7 +42,7 @@ void RerankCommand::Configure(CLI::App* app) {
   app->add_option("MODEL", model_, "Model directory")->required();
   app->add_option("DOC", documents_, "Documents to rank");
   app->add_option("--query", query_, "The query");
-  app->add_option("--pairs", pairs_, "File of pairs, .jsonl with \"query\" and \"document\"; - for stdin");
+  app->add_option("--pairs", pairs_, "File of pairs, .jsonl or .csv with \"query\" and \"document\"; - for stdin");
   app->add_option("--output", output_, "Scores of --pairs in input order, .npy or .jsonl; - for JSON lines on stdout");
   app->add_option("--top-k", top_k_, "Show the best K only")->check(CLI::PositiveNumber);
   app->add_flag("--raw-scores", score_.raw, "Logits, without the model's activation");
@@ -131,7 +131,7 @@ Status RerankCommand::Run(const CommonOptions& common) {
   if (pairs_.empty() && query_.empty()) return UsageError("--query is missing");
   const bool known = output_ == "-" || output_.ends_with(".npy") || output_.ends_with(".jsonl");
   if (!known) return UsageError(output_ + ": unknown output format; expected .npy or .jsonl");
-  TV_ASSIGN_OR_RETURN(const auto runner, PipelineRunner::Load(model_, common, as_));
+  TV_ASSIGN_OR_RETURN(const auto runner, PipelineRunner::Load(model_, common, as_, ""));
   return pairs_.empty() ? RankDocuments(*runner, common) : ScorePairs(*runner);
 }
 

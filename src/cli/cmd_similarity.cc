@@ -19,9 +19,16 @@ class SimilarityCommand : public Command {
     app->add_option("--as", as_, "Which Sentence Transformers class loads a directory that does not say");
   }
   Status Run(const CommonOptions& common) override {
-    TV_ASSIGN_OR_RETURN(const auto runner, PipelineRunner::Load(model_, common, as_.empty() ? "dense" : as_));
+    TV_ASSIGN_OR_RETURN(const auto runner, PipelineRunner::Load(model_, common, as_, "dense"));
     const std::vector<std::string> others(texts_.begin() + 1, texts_.end());
-    TV_ASSIGN_OR_RETURN(const std::vector<double> values, runner->Similarities(texts_[0], others, function_, {}, {}));
+    EncodeTextOptions first;
+    EncodeTextOptions rest;
+    if (runner->pipeline().spec().as == "multi-vector") {  // MaxSim is of a query with documents
+      first.prompt.task = "query";
+      rest.prompt.task = "document";
+    }
+    TV_ASSIGN_OR_RETURN(const std::vector<double> values,
+                        runner->Similarities(texts_[0], others, function_, first, rest));
     if (common.json) {
       const std::string name = function_.empty() ? runner->pipeline().spec().similarity : function_;
       const json::object object = {{"function", name}, {"similarities", json::array(values.begin(), values.end())}};

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/model_path.h"
 #include "cli/text_reader.h"
 #include "engine/json_views.h"
 #include "tokenizer/tokenizer.h"
@@ -27,6 +28,7 @@ class TokenizeCommand : public Command {
 
   Status Run(const CommonOptions& common) override {
     if (texts_.empty() == input_.empty()) return UsageError("give TEXT arguments or --input FILE");
+    TV_ASSIGN_OR_RETURN(model_, ResolveModelPath(model_, common));
     if (IsDirectory(model_)) {
       TV_RETURN_IF_ERROR(LoadEmbedder(model_, common, "", &embedder_));
     } else {

@@ -22,6 +22,10 @@ struct CommonOptions {
   std::string dtype = "float32";
   std::vector<std::string> overrides;
   std::string isa;
+  std::string revision;   // of a hub id; "" = main
+  std::string cache_dir;  // "" = the environment's
+  bool offline = false;
+  std::string log_format = "text";  // text or json
 };
 
 class Command {
@@ -49,8 +53,14 @@ Status FromError(const Error& error);
 // Loads MODEL with the common options.
 Status LoadEmbedder(const std::string& model, const CommonOptions& common, const std::string& as,
                     std::shared_ptr<const Embedder>* embedder);
-// The common options for commands that work on a Pipeline.
-Result<SpecOptions> SpecOptionsFrom(const CommonOptions& common, const std::string& as);
+// The common options for commands that work on a Pipeline. `default_as` is what a directory is that does not say;
+// empty: guessed from its config.
+Result<SpecOptions> SpecOptionsFrom(const CommonOptions& common, const std::string& as,
+                                    const std::string& default_as = "");
+// A message on stderr as --log-format says. Warnings are left out with --quiet.
+enum class Level { kInfo, kWarning, kError };
+void Log(const CommonOptions& common, Level level, const std::string& message);
+void LogWarnings(const CommonOptions& common, const std::vector<std::string>& warnings);
 // True once SIGINT or SIGTERM came; long loops ask and stop with Interrupted().
 bool InterruptRequested();
 Status Interrupted();

@@ -1,11 +1,15 @@
 // truevec's command line: options from flags, TRUEVEC_* variables and --config, results on stdout, messages on
 // stderr, exit codes of CONTRACT section 4.
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
+#include "base/file.h"
 #include "cli/command.h"
+#include "cli/model_path.h"
 
 namespace truevec::cli {
 namespace {
@@ -39,6 +43,11 @@ void AddCommonOptions(CLI::App* app, CommonOptions* common) {
   app->add_option("--override", common->overrides, "KEY=VALUE in place of what the model's files say (repeatable)")
       ->allow_extra_args(false);
   app->add_option("--isa", common->isa, "Force an instruction set: avx512, avx2, scalar");
+  app->add_option("--revision", common->revision, "Branch, tag or commit of a hub id");
+  app->add_option("--cache-dir", common->cache_dir, "Hugging Face cache to look hub ids up in");
+  app->add_flag("--offline", common->offline, "Never use the network (also HF_HUB_OFFLINE=1)");
+  app->add_option("--log-format", common->log_format, "Messages on stderr: text or json")
+      ->check(CLI::IsMember({"text", "json"}));
 }
 
 // --max-length -> TRUEVEC_MAX_LENGTH
@@ -53,8 +62,8 @@ void NameVariables(CLI::App* app) {
   }
 }
 
-int Report(const Status& status) {
-  if (!status.message().empty()) std::fprintf(stderr, "truevec: %s\n", status.message().c_str());
+int Report(const CommonOptions& common, const Status& status) {
+  if (!status.message().empty()) Log(common, Level::kError, status.message());
   return ExitCode(status.code());
 }
 
@@ -79,6 +88,8 @@ int Main(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.set_config("--config", "", "Options from a TOML file; the command line wins");
   CommonOptions common;
+  const char* offline = std::getenv("HF_HUB_OFFLINE");  // NOLINT(concurrency-mt-unsafe): before any thread starts
+  common.offline = offline != nullptr && std::string_view(offline) != "" && std::string_view(offline) != "0";
   const std::vector<std::unique_ptr<Command>> commands = AllCommands();
   for (const auto& command : commands) {
     CLI::App* sub = app.add_subcommand(command->Name(), command->Description());
@@ -91,17 +102,17 @@ int Main(int argc, char** argv) {
       argc < 2 || argv[1][0] == '-' ||
       std::any_of(commands.begin(), commands.end(), [&](const auto& command) { return command->Name() == argv[1]; });
   if (!known) {
-    return Report(UsageError("unknown command \"" + std::string(argv[1]) + "\"; see truevec --help"));
+    return Report(common, UsageError("unknown command \"" + std::string(argv[1]) + "\"; see truevec --help"));
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {  // the library's way to report usage
     if (e.get_exit_code() == 0) return app.exit(e);
-    return Report(UsageError(std::string(e.what()) + "; see truevec --help"));
+    return Report(common, UsageError(std::string(e.what()) + "; see truevec --help"));
   }
   const Status status = RunSelected(app, commands, common);
-  if (std::fflush(stdout) != 0 && status.ok()) return Report(ResourceError("stdout: cannot write"));
-  return Report(status);
+  if (std::fflush(stdout) != 0 && status.ok()) return Report(common, ResourceError("stdout: cannot write"));
+  return Report(common, status);
 }
 
 }  // namespace
@@ -115,6 +126,21 @@ Status FromError(const Error& error) {
   return InternalError(error.message);
 }
 
+void Log(const CommonOptions& common, Level level, const std::string& message) {
+  static constexpr std::array<std::string_view, 3> kNames = {"info", "warning", "error"};
+  if (common.quiet && level != Level::kError) return;
+  if (common.log_format == "json") {
+    const json::object line = {{"level", kNames[static_cast<size_t>(level)]}, {"message", message}};
+    std::fprintf(stderr, "%s\n", WriteJson(line).c_str());
+    return;
+  }
+  std::fprintf(stderr, "truevec: %s%s\n", level == Level::kWarning ? "warning: " : "", message.c_str());
+}
+
+void LogWarnings(const CommonOptions& common, const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) Log(common, Level::kWarning, warning);
+}
+
 Status LoadEmbedder(const std::string& model, const CommonOptions& common, const std::string& as,
                     std::shared_ptr<const Embedder>* embedder) {
   LoadParams params;
@@ -122,16 +148,22 @@ Status LoadEmbedder(const std::string& model, const CommonOptions& common, const
   params.dtype = common.dtype;
   params.overrides = common.overrides;
   params.as = as;
-  return FromError(Embedder::Load(model, params, embedder));
+  TV_ASSIGN_OR_RETURN(const std::string path, ResolveModelPath(model, common));
+  return FromError(Embedder::Load(path, params, embedder));
 }
 
-Result<SpecOptions> SpecOptionsFrom(const CommonOptions& common, const std::string& as) {
+Result<SpecOptions> SpecOptionsFrom(const CommonOptions& common, const std::string& as, const std::string& default_as) {
   SpecOptions options;
   TV_ASSIGN_OR_RETURN(options.overrides, Overrides::Parse(common.overrides));
   if (common.dtype != "float32") {
     return UsageError("dtype \"" + common.dtype + "\" is not supported; expected float32");
   }
   options.as = as;
+  options.default_as = default_as;
+  options.find_model = [common](const std::string& id) {
+    const Result<std::string> path = ResolveModelPath(id, common);
+    return path.ok() && IsDirectory(*path) ? *path : std::string();
+  };
   return options;
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <numeric>
 
+#include "cli/model_path.h"
 #include "pipeline/similarity.h"
 
 namespace truevec::cli {
@@ -16,10 +17,12 @@ Status WithIndex(const Status& status, size_t index) { return status.WithContext
 }  // namespace
 
 Result<std::unique_ptr<PipelineRunner>> PipelineRunner::Load(const std::string& model, const CommonOptions& common,
-                                                             const std::string& as) {
-  TV_ASSIGN_OR_RETURN(const SpecOptions options, SpecOptionsFrom(common, as));
+                                                             const std::string& as, const std::string& default_as) {
+  TV_ASSIGN_OR_RETURN(const SpecOptions options, SpecOptionsFrom(common, as, default_as));
+  TV_ASSIGN_OR_RETURN(const std::string path, ResolveModelPath(model, common));
   std::unique_ptr<PipelineRunner> runner(new PipelineRunner());
-  TV_ASSIGN_OR_RETURN(runner->pipeline_, Pipeline::Load(model, options));
+  TV_ASSIGN_OR_RETURN(runner->pipeline_, Pipeline::Load(path, options));
+  LogWarnings(common, runner->pipeline_->spec().warnings);
   runner->pool_ = std::make_unique<ThreadPool>(common.threads > 0 ? common.threads : AvailableCpus());
   runner->arena_ = std::make_unique<Arena>();
   runner->context_ = {runner->pool_.get(), runner->arena_.get(), nullptr};

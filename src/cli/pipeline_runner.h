@@ -14,13 +14,11 @@ namespace truevec::cli {
 
 class PipelineRunner {
  public:
+  // Tells the warnings of loading on stderr. `default_as`: what a directory is that does not say.
   static Result<std::unique_ptr<PipelineRunner>> Load(const std::string& model, const CommonOptions& common,
-                                                      const std::string& as);
+                                                      const std::string& as, const std::string& default_as);
   const Pipeline& pipeline() const { return *pipeline_; }
   const ExecContext& context() const { return context_; }
-  // Warnings of loading, for stderr.
-  const std::vector<std::string>& warnings() const { return pipeline_->spec().warnings; }
-
   // Calls `run` on neighbouring texts of about `batch_tokens` tokens, shortest first; `indices` are their places.
   using RunBatch = FunctionRef<Status(std::span<const EncodedText* const> texts, std::span<const size_t> indices)>;
   Status Batches(const std::vector<EncodedText>& texts, int64_t batch_tokens, RunBatch run) const;

@@ -204,6 +204,7 @@ Error Embedder::Load(const std::string& path, const LoadParams& params, std::sha
     if (!type.ok()) return ToError(type.status());
     options.compute_type = *type;
     options.as = params.as;
+    options.default_as = "dense";
     LoadReport report;
     auto pipeline = Pipeline::Load(path, options, &report);
     if (!pipeline.ok()) return ToError(pipeline.status());

@@ -22,6 +22,9 @@ struct PackedBatch {
   std::span<const int32_t> ids;       // [tokens]
   std::span<const int32_t> type_ids;  // [tokens], or empty for all zeros
   std::span<const int32_t> offsets;   // [sequences + 1], offsets[0] == 0
+  // [sequences] or empty: only the first so many tokens of a sequence are keys, the rest ask without being seen
+  // (ColBERT's query expansion). Models that ignore it say so by limits_keys().
+  std::span<const int32_t> key_counts;
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t sequences() const { return static_cast<int64_t>(offsets.size()) - 1; }
 };
@@ -48,6 +51,8 @@ class Model {
   virtual int64_t vocabulary_size() const = 0;
   // Longest sequence that the positions allow; 0: unlimited.
   virtual int64_t max_positions() const = 0;
+  // Whether Forward honours PackedBatch::key_counts.
+  virtual bool limits_keys() const { return false; }
   // hidden: [tokens, hidden_size]. Const and usable from many threads, each with its own context.
   // Errors: ids or lengths that the model cannot take.
   virtual Status Forward(const ForwardRequest& request, const ExecContext& ctx, Matrix hidden) const = 0;

@@ -60,6 +60,7 @@ void PostNormEncoder::Forward(const ForwardRequest& request, const ExecContext& 
   spec.relative_bias = positions.relative_bias;
   spec.relative_span = positions.relative_span;
   spec.alibi_slopes = positions.alibi_slopes;
+  spec.key_counts = request.batch.key_counts;
   // Whoever looks at every layer sees every row.
   const bool all = request.needed_rows.empty() || request.all_layers != nullptr || ctx.trace != nullptr;
   ctx.Record("embeddings", hidden);

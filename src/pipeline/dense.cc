@@ -55,8 +55,13 @@ LoadedModule LoadDense(const ModuleSpec& module, const LoadContext& context) {
   Dense::Parts parts;
   // MultiVectorEncoder projects tokens where an older save does not say (PyLate).
   const std::string default_input = context.spec->as == "multi-vector" ? "token_embeddings" : "sentence_embedding";
-  TV_ASSIGN_OR_RETURN(const int64_t in, reader.IntIn({"in_features"}, 1, 1 << 20));
-  TV_ASSIGN_OR_RETURN(const int64_t out, reader.IntIn({"out_features"}, 1, 1 << 20));
+  TV_ASSIGN_OR_RETURN(const WeightScope weights, context.Weights(module));
+  // A Stanford ColBERT projection has no config: the tensor gives its size.
+  const WeightEntry* linear_weight = module.shares_weights ? weights.store()->Find("linear.weight") : nullptr;
+  const bool sized = linear_weight != nullptr && linear_weight->view.shape.size() == 2;
+  const auto extent = [&](size_t i) { return sized ? std::optional(linear_weight->view.shape[i]) : std::nullopt; };
+  TV_ASSIGN_OR_RETURN(const int64_t in, reader.IntIn({"in_features"}, 1, 1 << 20, extent(1)));
+  TV_ASSIGN_OR_RETURN(const int64_t out, reader.IntIn({"out_features"}, 1, 1 << 20, extent(0)));
   TV_ASSIGN_OR_RETURN(const bool bias, reader.Bool({"bias"}, true));
   TV_ASSIGN_OR_RETURN(const std::string path,
                       reader.String({"activation_function"}, "torch.nn.modules.activation.Tanh"));
@@ -70,7 +75,6 @@ LoadedModule LoadDense(const ModuleSpec& module, const LoadContext& context) {
     return ModelError(module.Config().file() + ": in_features: expected " + std::to_string(width.width) +
                       " (the width of " + parts.input + "), got " + std::to_string(in));
   }
-  TV_ASSIGN_OR_RETURN(const WeightScope weights, context.Weights(module));
   const auto parts_result = [&]() -> Status {
     const WeightScope linear = weights.Sub("linear");
     TV_ASSIGN_OR_RETURN(const TensorView weight, linear.Get("weight", {out, in}));

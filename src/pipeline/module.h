@@ -35,6 +35,7 @@ struct Features {
   std::vector<Matrix> all_layers;          // when some module asked for them
   std::vector<double> token_weights_sum;   // [texts], set by WordWeights
   std::vector<std::vector<uint8_t>> keep;  // MultiVectorMask: per text, per row of token_embeddings
+  std::vector<int32_t> token_offsets;      // [texts + 1] rows of token_embeddings after token pooling; else empty
   bool skip_sentence_normalize = false;    // EmbedOptions.normalize == false
   int64_t max_active = 0;                  // SparseEncoder max_active_dims; 0: not given
 

@@ -36,6 +36,8 @@ constexpr std::array kModules = {
     ModuleRow{"SparseStaticEmbedding", LoadSparseStaticEmbedding},
     ModuleRow{"SparseAutoEncoder", LoadSparseAutoEncoder},
     ModuleRow{"LogitScore", LoadLogitScore},
+    ModuleRow{"MultiVectorMask", LoadMultiVectorMask},
+    ModuleRow{"HierarchicalTokenPooling", LoadHierarchicalTokenPooling},
 };
 
 // Keys that libraries leave in module configs and that change no vector there.
@@ -75,6 +77,7 @@ void Features::Set(std::string_view name, Matrix matrix, bool per_token) {
 
 bool Features::Pooled(int64_t text, int32_t index, bool include_prompt) const {
   const EncodedText& encoded = *texts[static_cast<size_t>(text)];
+  if (!keep.empty() && keep[static_cast<size_t>(text)][static_cast<size_t>(index)] == 0) return false;
   if (!encoded.pooling_mask.empty()) return encoded.pooling_mask[static_cast<size_t>(index)] != 0;
   return include_prompt || index >= encoded.prompt_length;
 }
@@ -115,6 +118,7 @@ Status LoadContext::FinishWeights(const ModuleSpec& module, const WeightScope& w
   }
   weights.store()->ReleasePages();
   const std::vector<std::string> used = weights.Used();
+  if (module.shares_weights) return Status::Ok();  // the module that owns the file keeps account
   for (const std::string& name : weights.store()->Names()) {
     if (!std::binary_search(used.begin(), used.end(), name)) report->unused_tensors.push_back(prefix + name);
   }

@@ -2,11 +2,16 @@
 #ifndef TRUEVEC_PIPELINE_MODULES_H_
 #define TRUEVEC_PIPELINE_MODULES_H_
 
+#include <set>
+
 #include "pipeline/module.h"
 
 namespace truevec {
 
 using LoadedModule = Result<std::unique_ptr<PipelineModule>>;
+
+// Task names, one or a list; the default is "document" (multi-vector modules).
+Result<std::set<std::string>> ReadTasks(const JsonRef& ref);
 
 LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& context);
 LoadedModule LoadPooling(const ModuleSpec& module, const LoadContext& context);
@@ -26,6 +31,8 @@ LoadedModule LoadSpladePooling(const ModuleSpec& module, const LoadContext& cont
 LoadedModule LoadSparseStaticEmbedding(const ModuleSpec& module, const LoadContext& context);
 LoadedModule LoadSparseAutoEncoder(const ModuleSpec& module, const LoadContext& context);
 LoadedModule LoadLogitScore(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadMultiVectorMask(const ModuleSpec& module, const LoadContext& context);
+LoadedModule LoadHierarchicalTokenPooling(const ModuleSpec& module, const LoadContext& context);
 
 }  // namespace truevec
 

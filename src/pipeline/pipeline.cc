@@ -173,8 +173,8 @@ std::string LoadedPipeline::ComputeFingerprint(const SpecOptions& options, const
   for (const auto& module : modules_) modules.push_back(module->Describe());
   json::object settings;
   // What decides no vector or is in the modules' own description.
-  static constexpr std::array<std::string_view, 7> kApart = {"similarity", "as",    "pooling",       "normalize",
-                                                             "dense",      "model", "include_prompt"};
+  static constexpr std::array<std::string_view, 8> kApart = {"similarity", "as",    "pooling", "normalize",
+                                                             "base_model", "dense", "model",   "include_prompt"};
   for (const Setting& setting : spec_.settings.all()) {
     if (std::find(kApart.begin(), kApart.end(), setting.key) == kApart.end()) settings[setting.key] = setting.value;
   }
@@ -307,6 +307,12 @@ void Collect(const Features& f, std::string_view name, std::span<const int64_t> 
   for (size_t i = 0; i < indices.size(); ++i) {
     std::vector<float>& target = (*rows)[static_cast<size_t>(indices[i])];
     const auto text = static_cast<int64_t>(i);
+    if (!f.token_offsets.empty()) {  // pooled: every row is kept
+      for (int32_t r = f.token_offsets[i]; r < f.token_offsets[i + 1]; ++r) {
+        target.insert(target.end(), m.row(r), m.row(r) + m.cols);
+      }
+      continue;
+    }
     for (int32_t t = 0; t < f.length(text); ++t) {
       if (!f.keep.empty() && f.keep[i][static_cast<size_t>(t)] == 0) continue;
       const float* row = m.row(f.first(text) + t);

@@ -22,6 +22,58 @@ json::array IdArray(const std::vector<int32_t>& ids) {
   return array;
 }
 
+Status ReadTokenizerOverrides(const Overrides& overrides, TokenizerLoadOptions* options) {
+  for (const auto& [key, target] :
+       {std::pair("lowercase", &options->lowercase), std::pair("strip_accents", &options->strip_accents)}) {
+    const json::value* value = overrides.Use(key);
+    if (value == nullptr) continue;
+    if (!value->is_bool()) {
+      return UsageError("--override " + std::string(key) + ": expected true or false, got " + WriteJson(*value));
+    }
+    *target = value->get_bool();
+  }
+  return Status::Ok();
+}
+
+void RecordTokenizerOverrides(const TokenizerLoadOptions& options, const Overrides& overrides, Settings* settings) {
+  for (const auto& [key, value] :
+       {std::pair("lowercase", options.lowercase), std::pair("strip_accents", options.strip_accents)}) {
+    if (!value.has_value()) continue;
+    const Setting* old = settings->Find(key);
+    const std::optional<Setting> lost = old == nullptr ? std::nullopt : std::optional(*old);
+    settings->Record(key, json::value(*value),
+                     SettingSource::Override(std::string(key) + "=" + (*value ? "true" : "false")));
+    if (lost.has_value()) settings->AddConflict(key, lost->value, lost->source);
+    overrides.Use(key);
+  }
+}
+
+// The whole piece that the tokenizer makes of `text` alone.
+Result<bool> IsOnePiece(const Tokenizer& tokenizer, const std::string& text) {
+  EncodeOptions options;
+  options.add_special_tokens = false;
+  options.truncation = Truncation{};
+  TV_ASSIGN_OR_RETURN(const Encoding encoding, tokenizer.Encode(text, std::nullopt, options));
+  return encoding.ids.size() == 1 && tokenizer.IdToToken(encoding.ids[0]) == text;
+}
+
+// _register_prefix_tokens: a marker that the tokenizer knows, whole or its first word, and would split.
+Result<std::vector<std::string>> MarkersToRegister(const Tokenizer& tokenizer,
+                                                   const std::vector<std::string>& markers) {
+  std::vector<std::string> tokens;
+  for (const std::string& marker : markers) {
+    const size_t start = marker.find_first_not_of(" \t\n\r\f\v");
+    const size_t end = marker.find_first_of(" \t\n\r\f\v", start);
+    for (const std::string& candidate : {marker, marker.substr(start, end - start)}) {
+      if (!tokenizer.TokenToId(candidate).has_value()) continue;
+      TV_ASSIGN_OR_RETURN(const bool whole, IsOnePiece(tokenizer, candidate));
+      if (!whole) tokens.push_back(candidate);
+      break;
+    }
+  }
+  return tokens;
+}
+
 }  // namespace
 
 Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::string& model_type, bool lowercase,
@@ -31,8 +83,14 @@ Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::stri
   Settings* settings = &context.spec->settings;
   TokenizerLoadOptions options;
   options.prepend_lowercase = lowercase;
+  TV_RETURN_IF_ERROR(ReadTokenizerOverrides(overrides, &options));
   TV_ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer,
                       Tokenizer::LoadDirectory(folder, model_type, options, settings));
+  RecordTokenizerOverrides(options, overrides, settings);
+  TV_ASSIGN_OR_RETURN(options.register_special, MarkersToRegister(*tokenizer, context.spec->marker_tokens));
+  if (!options.register_special.empty()) {
+    TV_ASSIGN_OR_RETURN(tokenizer, Tokenizer::LoadDirectory(folder, model_type, options, nullptr));
+  }
   encoder.tokenizer_ = std::move(tokenizer);
   encoder.truncation_side_ = encoder.tokenizer_->truncation_side();
   if (settings->Find("truncation_side") == nullptr) {

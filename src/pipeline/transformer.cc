@@ -6,6 +6,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "pipeline/backbone.h"
 #include "pipeline/fingerprint.h"
 #include "pipeline/modules.h"
 
@@ -45,7 +46,9 @@ class Transformer : public InputModule {
 
   Result<EncodedText> Encode(const InputText& input) const override {
     TV_ASSIGN_OR_RETURN(const int64_t length, LengthFor(input));
-    return encoder_.Encode(input, length);
+    TV_ASSIGN_OR_RETURN(EncodedText text, encoder_.Encode(input, length));
+    if (input.task == "query" && config_.expansion.has_value()) Expand(*config_.expansion, &text);
+    return text;
   }
   const Tokenizer* tokenizer() const override { return &encoder_.tokenizer(); }
   int64_t max_length() const override { return max_length_; }
@@ -55,6 +58,8 @@ class Transformer : public InputModule {
     request.batch.ids = features->ids;
     request.batch.type_ids = features->type_ids;
     request.batch.offsets = features->offsets;
+    const std::vector<int32_t> key_counts = KeyCounts(*features);
+    request.batch.key_counts = key_counts;
     if (keep_layers_ > 0) request.all_layers = &features->all_layers;
     if (task_adapter_) request.adapter = features->texts[0]->task;
     const Matrix hidden = ctx.arena->NewMatrix(features->tokens(), model_.model->hidden_size());
@@ -63,6 +68,7 @@ class Transformer : public InputModule {
       features->Set(config_.output, hidden, true);
       return Status::Ok();
     }
+    if (config_.task == Task::kCausalLm) return LastLogits(request.batch, hidden, ctx, features);
     const bool per_token = model_.head->per_token();
     const Matrix out = ctx.arena->NewMatrix(per_token ? features->tokens() : features->count(), model_.head->outputs());
     TV_RETURN_IF_ERROR(model_.head->Forward(request.batch, hidden, ctx, out));
@@ -77,6 +83,7 @@ class Transformer : public InputModule {
     int64_t length = max_length_;
     if (input.task == "query" && config_.query_length.has_value()) length = *config_.query_length;
     if (input.task == "document" && config_.document_length.has_value()) length = *config_.document_length;
+    if (input.task == "query" && config_.expansion.has_value()) return ExpandedLength(input);
     if (!input.max_length.has_value()) return length;
     const int64_t wanted = *input.max_length;
     if (wanted < 1)
@@ -87,6 +94,40 @@ class Transformer : public InputModule {
                         " positions");
     }
     return wanted;
+  }
+
+  // Strategy "fixed": every query is cut to the expansion's length, whatever is asked. "min": its length is a floor.
+  Result<int64_t> ExpandedLength(const InputText& input) const {
+    const QueryExpansion& expansion = *config_.expansion;
+    if (expansion.fixed) return expansion.length;
+    const std::optional<int64_t> ceiling = input.max_length.has_value() ? input.max_length : config_.query_length;
+    return ceiling.has_value() ? std::max(*ceiling, expansion.length) : max_length_;
+  }
+
+  // The padding of a query up to the expansion's length becomes tokens that are scored.
+  static void Expand(const QueryExpansion& expansion, EncodedText* text) {
+    const int64_t missing = expansion.length - static_cast<int64_t>(text->ids.size());
+    if (missing <= 0) return;
+    const bool left = expansion.fixed && expansion.on_left;
+    const auto count = static_cast<size_t>(missing);
+    text->ids.insert(left ? text->ids.begin() : text->ids.end(), count, expansion.id);
+    if (!text->type_ids.empty()) text->type_ids.insert(left ? text->type_ids.begin() : text->type_ids.end(), count, 0);
+    text->expansion = static_cast<int32_t>(missing);
+    text->attend_expansion = expansion.attend;
+  }
+
+  // Empty when every token is a key.
+  static std::vector<int32_t> KeyCounts(const Features& features) {
+    std::vector<int32_t> counts;
+    bool limited = false;
+    for (int64_t text = 0; text < features.count(); ++text) {
+      const EncodedText& encoded = *features.texts[static_cast<size_t>(text)];
+      const int32_t hidden = encoded.attend_expansion ? 0 : encoded.expansion;
+      limited = limited || hidden > 0;
+      counts.push_back(features.length(text) - hidden);
+    }
+    if (!limited) counts.clear();
+    return counts;
   }
 
   // logits_to_keep=1: the vocabulary's logits at each text's last token only.
@@ -119,25 +160,80 @@ class Transformer : public InputModule {
   bool task_adapter_;
 };
 
-// Names that CONTRACT section 10 gives to what configs call otherwise.
+// Names that CONTRACT section 10 gives to what configs call otherwise, and the configs' names.
+struct OverrideName {
+  std::string_view key;
+  std::string_view names;
+};
+constexpr std::array<OverrideName, 4> kOverrideNames = {{
+    {"architecture", "model_type"},
+    {"activation",
+     "hidden_act hidden_activation activation_function activation afn ff_activation feed_forward_proj dense_act_fn"},
+    {"layer_norm_eps", "layer_norm_eps rms_norm_eps norm_eps layer_norm_epsilon"},
+    {"attention", "is_causal simulate_causal"},
+}};
 constexpr std::string_view kAttention = "attention";
+constexpr std::string_view kPositionShift = "simulate_position_shift";
 
-void MapOverrides(Overrides* overrides) {
-  const auto& values = overrides->values();
-  if (const auto found = values.find(kAttention); found != values.end() && found->second.is_string()) {
-    overrides->Set("is_causal", json::value(found->second.get_string() == "causal"));
+// Position of the first token where the architecture counts from elsewhere than 0. Reference:
+// create_position_ids_from_input_ids of modeling_roberta.py; MPNet has its padding id hard-coded.
+std::optional<int64_t> PositionOffset(std::string_view architecture, const JsonRef& config) {
+  if (architecture == "mpnet") return 2;
+  for (const std::string_view name : {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer"}) {
+    if (architecture != name) continue;
+    const JsonRef pad = config["pad_token_id"];
+    return pad.is_number() && pad.Int().ok() ? pad.Int().value() + 1 : 2;
   }
-  if (const auto found = values.find("activation"); found != values.end()) {
-    overrides->Set("hidden_act", json::value(found->second));
+  for (const std::string_view name : {"bert", "distilbert", "electra", "albert"}) {
+    if (architecture == name) return 0;
   }
+  return std::nullopt;
+}
+
+Status MapOverrides(const JsonRef& config, Overrides* overrides) {
+  const std::map<std::string, json::value, std::less<>> given = overrides->values();
+  for (const OverrideName& row : kOverrideNames) {
+    const auto found = given.find(row.key);
+    if (found == given.end()) continue;
+    if (row.key == "attention") {
+      const bool causal = found->second == json::value("causal");
+      if (!causal && found->second != json::value("bidirectional")) {
+        return UsageError("--override attention: expected causal or bidirectional, got " + WriteJson(found->second));
+      }
+      overrides->Set("is_causal", json::value(causal));
+      overrides->Set("simulate_causal", json::value(causal ? 1 : 0));
+      continue;
+    }
+    std::istringstream names{std::string(row.names)};
+    for (std::string name; names >> name;) {
+      if (!given.contains(name)) overrides->Set(name, found->second);
+    }
+  }
+  const auto offset = given.find("position_offset");
+  if (offset == given.end()) return Status::Ok();
+  const std::optional<int64_t> natural =
+      PositionOffset(config["model_type"].is_string() ? config["model_type"].String().value() : "", config);
+  if (!offset->second.is_int64() || offset->second.get_int64() < 0 || !natural.has_value()) {
+    return UsageError("--override position_offset: " +
+                      std::string(natural.has_value()
+                                      ? "expected an integer of at least 0, got " + WriteJson(offset->second)
+                                      : "this architecture has no learned positions"));
+  }
+  overrides->Set(std::string(kPositionShift), json::value(offset->second.get_int64() - *natural));
+  return Status::Ok();
 }
 
 // Tells the caller's overrides what the architecture read.
 void MarkUsed(const Overrides& read, const Overrides& given) {
   for (const std::string& key : read.Used()) {
     given.Use(key);
-    if (key == "is_causal") given.Use(kAttention);
-    if (key == "hidden_act") given.Use("activation");
+    if (key == kPositionShift) given.Use("position_offset");
+    for (const OverrideName& row : kOverrideNames) {
+      std::istringstream names{std::string(row.names)};
+      for (std::string name; names >> name;) {
+        if (name == key) given.Use(row.key);
+      }
+    }
   }
 }
 
@@ -211,7 +307,32 @@ constexpr std::array<Alias, 3> kAliases = {{
 constexpr std::array<std::string_view, 9> kDecoders = {"llama",  "mistral", "qwen2", "qwen3", "gemma",
                                                        "gemma2", "phi",     "phi3",  "gpt2"};
 
-void RecordCanonical(const std::string& architecture, const WeightScope& weights, Settings* settings) {
+// What the attention is by nature, and what an override makes of it.
+void RecordAttention(const std::string& architecture, const Overrides& overrides, Settings* settings) {
+  const auto is_true = [&](std::string_view key) {
+    const Setting* found = settings->Find(key);
+    return found != nullptr && found->value.is_bool() && found->value.get_bool();
+  };
+  const Setting* is_causal = settings->Find("is_causal");
+  const bool decoder = std::find(kDecoders.begin(), kDecoders.end(), architecture) != kDecoders.end();
+  const bool causal = is_causal != nullptr && is_causal->value.is_bool() ? is_causal->value.get_bool()
+                                                                         : decoder || is_true("is_decoder");
+  const SettingSource source =
+      is_causal != nullptr ? is_causal->source : SettingSource::Default("transformers 5 " + architecture);
+  const json::value* over = overrides.Use(kAttention);
+  if (over == nullptr) {
+    settings->Record(std::string(kAttention), causal ? "causal" : "bidirectional", source);
+    return;
+  }
+  settings->Record(std::string(kAttention), *over,
+                   SettingSource::Override(std::string(kAttention) + "=" + WriteJson(*over)));
+  if (is_causal == nullptr) {
+    settings->AddConflict(kAttention, json::value(causal ? "causal" : "bidirectional"), source);
+  }
+}
+
+void RecordCanonical(const std::string& architecture, const JsonRef& config, const Overrides& overrides,
+                     const WeightScope& weights, Settings* settings) {
   for (const Alias& alias : kAliases) {
     if (settings->Find(alias.key) != nullptr) continue;
     std::istringstream names{std::string(alias.names)};
@@ -223,18 +344,15 @@ void RecordCanonical(const std::string& architecture, const WeightScope& weights
       break;
     }
   }
-  const auto is_true = [&](std::string_view key) {
-    const Setting* found = settings->Find(key);
-    return found != nullptr && found->value.is_bool() && found->value.get_bool();
-  };
-  if (settings->Find("attention") == nullptr) {
-    const Setting* is_causal = settings->Find("is_causal");
-    const bool decoder = std::find(kDecoders.begin(), kDecoders.end(), architecture) != kDecoders.end();
-    const bool causal = is_causal != nullptr && is_causal->value.is_bool() ? is_causal->value.get_bool()
-                                                                           : decoder || is_true("is_decoder");
-    const SettingSource source =
-        is_causal != nullptr ? is_causal->source : SettingSource::Default("transformers 5 " + architecture);
-    settings->Record("attention", causal ? "causal" : "bidirectional", source);
+  RecordAttention(architecture, overrides, settings);
+  if (const std::optional<int64_t> natural = PositionOffset(architecture, config); natural.has_value()) {
+    const SettingSource source = *natural > 0 && architecture != "mpnet" && config["pad_token_id"].is_number()
+                                     ? SettingSource::File(config.file(), "pad_token_id")
+                                     : SettingSource::Default("transformers 5 " + architecture);
+    const json::value* over = overrides.Use("position_offset");
+    settings->Record("position_offset", over == nullptr ? json::value(*natural) : *over,
+                     over == nullptr ? source : SettingSource::Override("position_offset=" + WriteJson(*over)));
+    if (over != nullptr) settings->AddConflict("position_offset", json::value(*natural), source);
   }
   const std::vector<std::string> used = weights.Used();
   if (used.empty()) return;
@@ -290,40 +408,95 @@ void WarnAboutLastToken(const Tokenizer& tokenizer, const LoadContext& context) 
   }
 }
 
+// Finds the expansion's id and checks that the model can do it.
+Status PrepareExpansion(const ModuleSpec& module, const Tokenizer& tokenizer, const Model& model,
+                        TransformerConfig* config) {
+  if (!config->expansion.has_value()) return Status::Ok();
+  QueryExpansion& expansion = *config->expansion;
+  const std::string where = module.Config()["query_expansion"].Where();
+  if (expansion.token.has_value()) {
+    const std::optional<int32_t> id = tokenizer.TokenToId(*expansion.token);
+    if (!id.has_value()) return ModelError(where + ".token: the tokenizer has no token \"" + *expansion.token + "\"");
+    expansion.id = *id;
+  } else {
+    const std::optional<int32_t> id = tokenizer.mask_id().has_value() ? tokenizer.mask_id() : tokenizer.eos_id();
+    if (!id.has_value()) return ModelError(where + ": the tokenizer has no mask token and no end token to expand with");
+    expansion.id = *id;
+  }
+  expansion.on_left = expansion.fixed && tokenizer.padding_side() == Side::kLeft;
+  if (expansion.attend) return Status::Ok();
+  if (expansion.on_left || !model.limits_keys()) {
+    return ModelError(where + ".attend: false is not supported " +
+                      (expansion.on_left ? "with a tokenizer that pads on the left" : "for this architecture"));
+  }
+  return Status::Ok();
+}
+
+// The attention override works where the architecture reads one of its names, or says what is so anyway.
+Status CheckAttentionOverride(const Overrides& overrides) {
+  if (!overrides.values().contains(kAttention)) return Status::Ok();
+  for (const std::string& key : overrides.Used()) {
+    if (key == "is_causal" || key == "simulate_causal") return Status::Ok();
+  }
+  return UsageError("--override attention: this architecture's attention cannot be changed");
+}
+
+void RecordLengths(const TransformerConfig& config, const ModuleSpec& module, Settings* settings) {
+  const auto source = [&](std::string_view key) {
+    const JsonRef ref = module.Config()[key];
+    return SettingSource::File(ref.present() ? ref.file() : module.config_file, std::string(key));
+  };
+  if (config.query_length) settings->Record("query_length", json::value(*config.query_length), source("query_length"));
+  if (config.document_length) {
+    settings->Record("document_length", json::value(*config.document_length), source("document_length"));
+  }
+  if (!config.expansion.has_value()) return;
+  const QueryExpansion& e = *config.expansion;
+  settings->Record(
+      "query_expansion",
+      json::object{
+          {"strategy", e.fixed ? "fixed" : "min"}, {"attend", e.attend}, {"length", e.length}, {"token_id", e.id}},
+      source("query_expansion"));
+}
+
 }  // namespace
 
 LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& context) {
   TV_ASSIGN_OR_RETURN(TransformerConfig config, TransformerConfig::Read(module, context));
-  if (config.expansion.has_value()) {
-    return ModelError(module.Config()["query_expansion"].Where() + ": query expansion (ColBERT) is not supported");
-  }
-  MapOverrides(&config.config_overrides);
-  const std::string config_file = module.FilePath("config.json");
-  if (!context.directory->Has(config_file)) return ModelError(config_file + ": no such file");
-  TV_ASSIGN_OR_RETURN(const JsonFile file, context.directory->Json(config_file));
-  ConfigReader reader(file.root(), &config.config_overrides, &context.spec->settings, "transformers 5");
-  TV_ASSIGN_OR_RETURN(const WeightScope weights, context.Weights(module));
+  TV_ASSIGN_OR_RETURN(const Backbone backbone, OpenBackbone(module, context));
+  const JsonRef model_config = backbone.config.root();
+  TV_RETURN_IF_ERROR(MapOverrides(model_config, &config.config_overrides));
+  ConfigReader reader(model_config, &config.config_overrides, &context.spec->settings, "transformers 5");
+  const WeightScope weights(backbone.weights);
   ModelOptions options;
   options.compute_type = context.options->compute_type;
   options.task = config.task;
   TV_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(reader, weights, options));
+  for (const ModuleSpec& other : context.spec->modules) {
+    if (other.shares_weights) weights.Ignore("linear.weight");
+  }
   TV_RETURN_IF_ERROR(CheckUnreadKeys(reader));
   MarkUsed(config.config_overrides, context.options->overrides);
+  TV_RETURN_IF_ERROR(CheckAttentionOverride(config.config_overrides));
   TV_RETURN_IF_ERROR(context.FinishWeights(module, weights));
-  TV_ASSIGN_OR_RETURN(context.spec->architecture, file.root()["model_type"].String());
-  RecordCanonical(context.spec->architecture, weights, &context.spec->settings);
-  const std::string folder =
-      module.path.empty() ? context.directory->root() : context.directory->root() + "/" + module.path;
-  TV_ASSIGN_OR_RETURN(TextEncoder encoder,
-                      TextEncoder::Load(folder, context.spec->architecture, config.lowercase, context));
+  TV_ASSIGN_OR_RETURN(context.spec->architecture, model_config["model_type"].String());
+  RecordCanonical(context.spec->architecture, model_config, config.config_overrides, weights, &context.spec->settings);
+  TV_ASSIGN_OR_RETURN(TextEncoder encoder, TextEncoder::Load(backbone.tokenizer_folder, context.spec->architecture,
+                                                             config.lowercase, context));
   TV_RETURN_IF_ERROR(CheckVocabulary(encoder.tokenizer(), *model.model, context));
   WarnAboutLastToken(encoder.tokenizer(), context);
+  TV_RETURN_IF_ERROR(PrepareExpansion(module, encoder.tokenizer(), *model.model, &config));
+  RecordLengths(config, module, &context.spec->settings);
+  if (const json::value* value = context.options->overrides.Use("max_length");
+      value != nullptr && (!value->is_int64() || value->get_int64() < 1)) {
+    return UsageError("--override max_length: expected a positive number of tokens, got " + WriteJson(*value));
+  }
   const int64_t max_length =
-      ResolveMaxLength(config, encoder.tokenizer(), file.root(), *model.model, context, config_file);
+      ResolveMaxLength(config, encoder.tokenizer(), model_config, *model.model, context, backbone.config_file);
   const int64_t width = model.head == nullptr ? model.model->hidden_size() : model.head->outputs();
   const bool causal = config.task == Task::kCausalLm;
   (*context.widths)[config.output] = {width, model.head == nullptr || (model.head->per_token() && !causal)};
-  const int64_t layers = KeptLayers(file.root(), config.config_overrides, context);
+  const int64_t layers = KeptLayers(model_config, config.config_overrides, context);
   if (layers > 0) (*context.widths)["all_layer_embeddings"] = {layers, true};
   json::object about = {{"type", "Transformer"},
                         {"architecture", context.spec->architecture},

@@ -14,9 +14,12 @@ namespace truevec {
 
 struct QueryExpansion {
   bool fixed = true;  // else "min": a floor on the width
-  bool attend = true;
-  std::optional<std::string> token;
-  int64_t length = 32;
+  bool attend = false;
+  std::optional<std::string> token;  // unset: the mask token, else the end token
+  int64_t length = 0;
+  // Filled at load:
+  int32_t id = 0;
+  bool on_left = false;  // the tokenizer pads there, and expansion takes the place of padding
 };
 
 // sentence_bert_config.json, old and new keys. Reference: base/modules/transformer.py (__init__, load_config).

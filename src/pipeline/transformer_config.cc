@@ -76,15 +76,19 @@ Status ReadExpansion(const JsonRef& ref, TransformerConfig* config) {
   if (!ref.present() || ref.is_null()) return Status::Ok();
   ConfigReader reader(ref, nullptr, nullptr, std::string(kReferenceName));
   QueryExpansion expansion;
-  TV_ASSIGN_OR_RETURN(const std::string strategy, reader.OneOf({"strategy"}, {"fixed", "min"}, "fixed"));
+  TV_ASSIGN_OR_RETURN(const std::string strategy, reader.OneOf({"strategy"}, {"fixed", "min"}));
   expansion.fixed = strategy == "fixed";
-  TV_ASSIGN_OR_RETURN(expansion.attend, reader.Bool({"attend"}, true));
-  TV_ASSIGN_OR_RETURN(expansion.length, reader.IntIn({"length"}, 1, 1 << 20, 32));
+  TV_ASSIGN_OR_RETURN(expansion.attend, reader.Bool({"attend"}, false));
+  TV_ASSIGN_OR_RETURN(expansion.length, reader.IntIn({"length"}, 1, 1 << 20));
   if (const JsonRef token = reader.Raw({"token"}); token.present() && !token.is_null()) {
     TV_ASSIGN_OR_RETURN(expansion.token, token.String());
   }
   if (const auto unread = reader.UnreadKeys(); !unread.empty()) {
     return reader.Refuse(unread.front(), "unknown key that could change vectors");
+  }
+  if (config->query_length.has_value() && *config->query_length < expansion.length) {
+    return ModelError(ref.Where() + ".length: " + std::to_string(expansion.length) + " is more than query_length " +
+                      std::to_string(*config->query_length));
   }
   config->expansion = expansion;
   return Status::Ok();

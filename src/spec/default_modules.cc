@@ -85,9 +85,14 @@ void DefaultModules(const ModelDirectory& directory, const JsonRef& config, Mode
     Sparse(config, spec);
   } else if (spec->as == "cross-encoder") {
     CrossEncoder(directory, config, spec);
+  } else if (AnyArchitecture(config, "HF_ColBERT")) {
+    StanfordColbert(directory, spec);
+  } else if (AnyArchitecture(config, "ForRetrieval")) {
+    spec->Refuse("multi-vector model", "config.json: architectures", "encodes images; truevec is a text engine");
   } else {
     spec->Refuse("multi-vector model", spec->directory,
-                 "a directory without modules.json cannot be loaded as multi-vector: its projection is missing");
+                 "no modules.json and no HF_ColBERT architecture: the reference would project the tokens with random "
+                 "weights");
   }
 }
 

@@ -3,6 +3,7 @@
 #ifndef TRUEVEC_SPEC_MODEL_SPEC_H_
 #define TRUEVEC_SPEC_MODEL_SPEC_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -22,9 +23,13 @@ inline constexpr std::string_view kReferenceName = "sentence-transformers 6.2";
 struct SpecOptions {
   Overrides overrides;
   ComputeType compute_type = ComputeType::kFloat32;
-  // Which Sentence Transformers class loads a directory that does not say: dense, sparse, cross-encoder, multi-vector.
-  // Empty: guessed from config.json's architectures, dense when they do not tell.
+  // Which Sentence Transformers class loads the directory: dense, sparse, cross-encoder, multi-vector. A directory
+  // saved by another class is converted as that class does, or refused. Empty: what the directory says.
   std::string as;
+  // For a directory that does not say, when `as` is empty. Empty: guessed from config.json's architectures.
+  std::string default_as;
+  // The directory of a hub id (base models of PEFT adapters), or "" when there is none. May be unset.
+  std::function<std::string(const std::string& id)> find_model;
 };
 
 struct Refusal {
@@ -43,6 +48,7 @@ struct ModuleSpec {
   std::vector<std::string> forward_kwargs;    // modules.json "kwargs"
   std::map<std::string, std::vector<ModuleSpec>> routes;  // Router: its own modules by route
   std::vector<std::string> route_order;                   // Router: routes in file order
+  bool shares_weights = false;                            // reads some tensors of a file that another module owns
 
   JsonRef Config() const { return {config.get(), config_file.empty() ? type : config_file}; }
   // "1_Pooling/config.json" -> path of a file beside the config.
@@ -63,6 +69,8 @@ struct ModelSpec {
   std::string similarity;           // cosine, dot, euclidean, manhattan, maxsim, meanmaxsim
   std::optional<int64_t> truncate_dim;
   std::optional<int64_t> max_active_dims;  // sparse models
+  // Markers that the tokenizer keeps whole when it knows them ("[Q] ", "[unused0] "); multi-vector models.
+  std::vector<std::string> marker_tokens;
   // Cross-encoders: dotted torch path from the configs; empty: the default rule by number of labels.
   std::string activation_fn;
   Settings settings;

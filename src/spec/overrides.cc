@@ -114,9 +114,23 @@ void OverrideOutput(const SpecOptions& options, ModelSpec* spec) {
     }
     spec->settings.Record("truncate_dim", *value, OverrideSource("truncate_dim", *value));
   }
-  if (const json::value* value = options.overrides.Use("similarity"); value != nullptr && value->is_string()) {
-    spec->similarity = std::string(value->get_string());
+  if (const json::value* value = options.overrides.Use("similarity"); value != nullptr) {
+    const std::string_view name = value->is_string() ? std::string_view(value->get_string()) : "";
+    const bool tokens = spec->as == "multi-vector";
+    const std::vector<std::string_view> known =
+        tokens ? std::vector<std::string_view>{"maxsim", "meanmaxsim"}
+               : std::vector<std::string_view>{"cosine", "dot", "euclidean", "manhattan"};
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      spec->Refuse("override similarity", "--override",
+                   std::string("expected ") +
+                       (tokens ? "maxsim or meanmaxsim" : "cosine, dot, euclidean or manhattan") + ", got " +
+                       WriteJson(*value));
+      return;
+    }
+    const Setting old = *spec->settings.Find("similarity");
+    spec->similarity = std::string(name);
     spec->settings.Record("similarity", *value, OverrideSource("similarity", *value));
+    spec->settings.AddConflict("similarity", old.value, old.source);
   }
 }
 
@@ -153,6 +167,23 @@ void RecordDense(ModelSpec* spec) {
   spec->settings.Record("dense", list, SettingSource::File(FindModule(spec, "Dense")->config_file, ""));
 }
 
+// Whether vectors (token vectors of multi-vector models) leave with unit length, and the entry that says so.
+void RecordNormalize(ModelSpec* spec) {
+  if (spec->settings.Find("normalize") != nullptr || spec->as == "cross-encoder") return;
+  SettingSource source = spec->has_modules_json ? SettingSource::File("modules.json", "")
+                                                : SettingSource::Default(std::string(kReferenceName));
+  bool has = false;
+  for (size_t i = 0; i < spec->modules.size(); ++i) {
+    const ModuleSpec& module = spec->modules[i];
+    const bool counts = spec->as == "multi-vector" ? module.type == "Normalize" : IsSentenceNormalize(module);
+    if (!counts) continue;
+    has = true;
+    if (module.config_file.empty() && module.path.empty()) continue;  // put there by the reference's rules
+    source = SettingSource::File("modules.json", "[" + std::to_string(i) + "].type");
+  }
+  spec->settings.Record("normalize", json::value(has), source);
+}
+
 }  // namespace
 
 void ApplyOverrides(const SpecOptions& options, ModelSpec* spec) {
@@ -172,11 +203,16 @@ void ApplyOverrides(const SpecOptions& options, ModelSpec* spec) {
 void RecordModuleSettings(ModelSpec* spec) {
   RecordPooling(spec);
   RecordDense(spec);
-  if (spec->settings.Find("normalize") == nullptr) {
-    const bool has = std::any_of(spec->modules.begin(), spec->modules.end(), IsSentenceNormalize);
-    spec->settings.Record("normalize", json::value(has),
-                          spec->has_modules_json ? SettingSource::File("modules.json", "")
-                                                 : SettingSource::Default(std::string(kReferenceName)));
+  RecordNormalize(spec);
+  // What nothing says is said too, so that a reader sees it.
+  const SettingSource fallback = SettingSource::Default(std::string(kReferenceName));
+  if (spec->settings.Find("default_prompt_name") == nullptr) {
+    spec->settings.Record("default_prompt_name", json::value(), fallback);
+  }
+  if (spec->settings.Find("truncate_dim") == nullptr) spec->settings.Record("truncate_dim", json::value(), fallback);
+  if (spec->settings.Find("dense") == nullptr && spec->as != "cross-encoder") {
+    spec->settings.Record("dense", json::array(),
+                          spec->has_modules_json ? SettingSource::File("modules.json", "") : fallback);
   }
 }
 

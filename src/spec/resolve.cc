@@ -64,44 +64,83 @@ std::string GuessAs(const JsonRef& config, SettingSource* source) {
   return "dense";
 }
 
-void ResolveModelType(const JsonRef& sentence_config, const JsonRef& config, const SpecOptions& options,
-                      ModelSpec* spec) {
-  SettingSource source = SettingSource::Default(std::string(kReferenceName));
-  std::string stated;
-  if (spec->has_modules_json) {
-    stated = "SentenceTransformer";
-    if (const JsonRef value = sentence_config["model_type"]; value.present()) {
-      stated = value.is_string() ? value.String().value() : WriteJson(value.value());
-      source = SettingSource::File(value.file(), value.key());
-    }
+const ModelType* FindModelType(std::string_view name) {
+  const auto* row =
+      std::find_if(kModelTypes.begin(), kModelTypes.end(), [&](const ModelType& t) { return t.model_type == name; });
+  return row == kModelTypes.end() ? nullptr : row;
+}
+
+// config_sentence_transformers.json's model_type; SentenceTransformer for a modules.json that does not say.
+const ModelType* StatedType(const JsonRef& sentence_config, SettingSource* source, ModelSpec* spec) {
+  std::string stated = "SentenceTransformer";
+  if (const JsonRef value = sentence_config["model_type"]; value.present() && !value.is_null()) {
+    stated = value.is_string() ? value.String().value() : WriteJson(value.value());
+    *source = SettingSource::File(value.file(), value.key());
   }
-  if (!stated.empty()) {
-    const auto* row = std::find_if(kModelTypes.begin(), kModelTypes.end(),
-                                   [&](const ModelType& t) { return t.model_type == stated; });
-    if (row == kModelTypes.end()) {
-      spec->Refuse("model_type \"" + stated + "\"", std::string(kSentenceConfig) + ": model_type",
-                   "expected SentenceTransformer, SparseEncoder, CrossEncoder or MultiVectorEncoder");
-      return;
-    }
-    spec->as = row->as;
-    if (stated == "ColBERT") {
-      spec->Refuse("model_type \"ColBERT\"", std::string(kSentenceConfig) + ": model_type",
-                   "PyLate's markers, query expansion and skip lists are not applied yet");
-    }
-    if (!options.as.empty() && options.as != spec->as && source.kind == SettingSource::Kind::kFile) {
-      spec->warnings.push_back("asked for as " + options.as + ", but " + source.Describe() + " says " + stated +
-                               ": loaded as " + spec->as);
-    }
-  } else if (!options.as.empty()) {
+  const ModelType* row = FindModelType(stated);
+  if (row == nullptr) {
+    spec->Refuse("model_type \"" + stated + "\"", std::string(kSentenceConfig) + ": model_type",
+                 "expected SentenceTransformer, SparseEncoder, CrossEncoder or MultiVectorEncoder");
+  }
+  return row;
+}
+
+// Fills spec->as and model_type. Returns the type that the directory was saved as, null when it has no modules.json.
+const ModelType* ResolveModelType(const JsonRef& sentence_config, const JsonRef& config, const SpecOptions& options,
+                                  ModelSpec* spec) {
+  SettingSource source = SettingSource::Default(std::string(kReferenceName));
+  const ModelType* stated = nullptr;
+  if (spec->has_modules_json) {
+    stated = StatedType(sentence_config, &source, spec);
+    if (stated == nullptr) return nullptr;
+    spec->as = stated->as;
+  } else if (options.as.empty() && options.default_as.empty()) {
+    spec->as = GuessAs(config, &source);
+  } else if (options.as.empty()) {
+    spec->as = options.default_as;
+  }
+  const json::value own = json::value(spec->as);
+  const SettingSource own_source = source;
+  if (!options.as.empty() && options.as != spec->as) {
     spec->as = options.as;
     source = SettingSource::Override("as=" + options.as);
-  } else {
-    spec->as = GuessAs(config, &source);
   }
   for (const ModelType& row : kModelTypes) {
     if (row.as == spec->as && spec->model_type.empty()) spec->model_type = row.model_type;
   }
   spec->settings.Record("as", json::value(spec->as), source);
+  if (stated != nullptr && spec->as != stated->as) spec->settings.AddConflict("as", own, own_source);
+  return stated;
+}
+
+// A directory saved as another class. Reference: _load_converted_modules of the classes.
+void Convert(const ModelDirectory& directory, const ModelType& stated, const JsonRef& sentence, const JsonRef& modules,
+             const JsonRef& config, ModelSpec* spec) {
+  const bool from_dense = stated.model_type == "SentenceTransformer";
+  spec->warnings.push_back("saved as " + std::string(stated.model_type) + ", loaded as " + spec->model_type +
+                           ": converted as the reference does");
+  if (from_dense && spec->as == "sparse") {
+    spec->Refuse("sparse model", "modules.json",
+                 "saved as a dense model: the reference would add a SparseAutoEncoder with random weights");
+  } else if (from_dense && spec->as == "multi-vector") {
+    ReadSentenceTransformersConfig(sentence, spec);
+    const LegacyMultiVector legacy = ReadLegacyMultiVector(sentence, spec);
+    ReadModules(directory, modules, spec);
+    ConvertToMultiVector(legacy, spec);
+  } else {
+    // The saved prompts described other modules: they are dropped.
+    ReadSentenceTransformersConfig(JsonRef(), spec);
+    DefaultModules(directory, config, spec);
+  }
+}
+
+void ReadSaved(const ModelDirectory& directory, const ModelType& stated, const JsonRef& sentence,
+               const JsonRef& modules, ModelSpec* spec) {
+  ReadSentenceTransformersConfig(sentence, spec);
+  LegacyMultiVector legacy;
+  if (spec->as == "multi-vector") legacy = ReadLegacyMultiVector(sentence, spec);
+  ReadModules(directory, modules, spec);
+  if (spec->as == "multi-vector") ApplyLegacyMultiVector(legacy, stated.model_type == "ColBERT", spec);
 }
 
 void WarnAboutVersion(const JsonRef& sentence_config, ModelSpec* spec) {
@@ -131,14 +170,21 @@ Status ModelSpec::RefusalStatus() const {
   return ModelError(std::move(text));
 }
 
-Result<ModelSpec> ResolveModelSpec(const std::string& path, const SpecOptions& options) {
+Result<ModelSpec> ResolveModelSpec(const std::string& path, const SpecOptions& given) {
+  SpecOptions options = given;
+  if (const json::value* as = given.overrides.Use("as"); as != nullptr) {
+    options.as = as->is_string() ? std::string(as->get_string()) : WriteJson(*as);
+  }
   TV_ASSIGN_OR_RETURN(const ModelDirectory directory, ModelDirectory::Open(path));
   ModelSpec spec;
   spec.directory = directory.root();
   if (const Status links = directory.CheckLinks(); !links.ok()) spec.Refuse("symbolic link", "", links.message());
-  if (!options.as.empty() &&
-      std::none_of(kModelTypes.begin(), kModelTypes.end(), [&](const ModelType& t) { return t.as == options.as; })) {
-    return UsageError("--as " + options.as + ": expected dense, sparse, cross-encoder or multi-vector");
+  for (const std::string& as : {options.as, options.default_as}) {
+    const bool known =
+        std::any_of(kModelTypes.begin(), kModelTypes.end(), [&](const ModelType& t) { return t.as == as; });
+    if (!as.empty() && !known) {
+      return UsageError("--as " + as + ": expected dense, sparse, cross-encoder or multi-vector");
+    }
   }
   spec.has_modules_json = directory.Has("modules.json");
   const OptionalJson modules = ReadOptional(directory, "modules.json", &spec);
@@ -149,16 +195,18 @@ Result<ModelSpec> ResolveModelSpec(const std::string& path, const SpecOptions& o
     return spec;
   }
   if (!spec.refusals.empty()) return spec;
-  ResolveModelType(sentence.root(), config.root(), options, &spec);
+  const ModelType* stated = ResolveModelType(sentence.root(), config.root(), options, &spec);
+  if (!spec.refusals.empty()) return spec;
   WarnAboutVersion(sentence.root(), &spec);
-  if (spec.has_modules_json) {
-    ReadSentenceTransformersConfig(sentence.root(), &spec);
-    ReadModules(directory, modules.root(), &spec);
-  } else {
+  if (stated == nullptr) {
     ReadSentenceTransformersConfig(JsonRef(), &spec);
     DefaultModules(directory, config.root(), &spec);
+  } else if (stated->as == spec.as) {
+    ReadSaved(directory, *stated, sentence.root(), modules.root(), &spec);
+  } else {
+    Convert(directory, *stated, sentence.root(), modules.root(), config.root(), &spec);
   }
-  ApplyOverrides(options, &spec);
+  ApplyOverrides(given, &spec);
   RecordModuleSettings(&spec);
   return spec;
 }

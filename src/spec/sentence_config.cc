@@ -80,7 +80,15 @@ void ReadSimilarity(const JsonRef& config, ModelSpec* spec) {
     const auto known = [&](const auto& list) {
       return name.ok() && std::find(list.begin(), list.end(), name.value()) != list.end();
     };
-    if (tokens ? !known(kTokenSimilarities) : !known(kDenseSimilarities)) {
+    const bool of_dense = known(kDenseSimilarities);
+    const bool of_tokens = known(kTokenSimilarities);
+    if (tokens ? of_dense : of_tokens) {
+      // A name for the other kind of model (PyLate saves "cosine"): the class's own default applies.
+      spec->settings.Record("similarity", json::value(spec->similarity), source);
+      spec->settings.AddConflict("similarity", value.value(), SettingSource::File(value.file(), value.key()));
+      return;
+    }
+    if (!of_dense && !of_tokens) {
       spec->Refuse("similarity_fn_name", value.Where(),
                    std::string("expected ") +
                        (tokens ? "maxsim or meanmaxsim" : "cosine, dot, euclidean or manhattan") + ", got " +

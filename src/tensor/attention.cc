@@ -37,6 +37,9 @@ struct Plan {
   float* keys;
   float* values;
 
+  int64_t KeyCount(int64_t s) const {
+    return spec.key_counts.empty() ? Length(s) : std::min<int64_t>(spec.key_counts[static_cast<size_t>(s)], Length(s));
+  }
   int64_t Length(int64_t s) const { return offsets[static_cast<size_t>(s) + 1] - offsets[static_cast<size_t>(s)]; }
   // [ceil(length / 16)][head_dim][16]
   float* Keys(int64_t s, int64_t kv) const {
@@ -108,11 +111,13 @@ struct Range {
   int64_t end;
 };
 
-Range Visible(const AttentionSpec& spec, int64_t query, int64_t length) {
-  Range range{0, length};
+// `keys`: how many of the sequence's tokens are keys at all. An empty range has begin == end.
+Range Visible(const AttentionSpec& spec, int64_t query, int64_t keys) {
+  Range range{0, keys};
   if (spec.causal) range.end = std::min(range.end, query + 1);
   if (spec.window_left >= 0) range.begin = std::max(range.begin, query - spec.window_left);
   if (spec.window_right >= 0) range.end = std::min(range.end, query + spec.window_right + 1);
+  range.begin = std::min(range.begin, range.end);
   return range;
 }
 
@@ -139,13 +144,14 @@ void RunTile(const Plan& plan, const Unit& unit, int64_t query, int64_t rows, Co
   const kernels::KernelTable& table = kernels::Active();
   const int64_t d = spec.head_dim;
   const int64_t length = plan.Length(unit.sequence);
+  const int64_t visible = plan.KeyCount(unit.sequence);
   const int64_t row0 = plan.offsets[static_cast<size_t>(unit.sequence)];
   const int64_t kv = unit.head / (spec.heads / spec.kv_heads);
-  const Range low = Visible(spec, query, length);
-  const Range high = Visible(spec, query + rows - 1, length);
+  const Range low = Visible(spec, query, visible);
+  const Range high = Visible(spec, query + rows - 1, visible);
   // Keys that any row of the block sees, in whole panels; first is a multiple of the softmax lanes.
   const int64_t first = std::min(low.begin, high.begin) / kPanel * kPanel;
-  const int64_t last = std::max(low.end, high.end);
+  const int64_t last = std::max({low.end, high.end, first + 1});
   const int64_t columns = RoundUp(last - first, kPanel);
   table.tile({.rows = rows,
               .panels = columns / kPanel,
@@ -160,7 +166,7 @@ void RunTile(const Plan& plan, const Unit& unit, int64_t query, int64_t rows, Co
   double sums[kQueryRows];
   const bool biased = spec.alibi_slopes != nullptr || spec.relative_bias != nullptr || spec.disentangled != nullptr;
   for (int64_t r = 0; r < rows; ++r) {
-    const Range range = Visible(spec, query + r, length);
+    const Range range = Visible(spec, query + r, visible);
     if (biased) FillBias(spec, unit.head, query + r, first, columns, scratch.bias);
     if (spec.disentangled != nullptr) {
       AddDisentangled(*spec.disentangled, row0, query + r, first, std::min(columns, length - first), scratch.bias);

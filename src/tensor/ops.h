@@ -123,6 +123,8 @@ struct AttentionSpec {
   const float* relative_bias = nullptr;
   int64_t relative_span = 0;
   const DisentangledScores* disentangled = nullptr;  // REQUIRES: heads == 1
+  // [sequences] or empty: keys at or beyond this count of a sequence are invisible to every query.
+  std::span<const int32_t> key_counts;
 };
 // q [M, heads*head_dim], k and v [M, kv_heads*head_dim], out [M, heads*head_dim]; offsets [sequences + 1] rows.
 void Attention(const ExecContext& ctx, const AttentionSpec& spec, std::span<const int32_t> offsets, ConstMatrix q,

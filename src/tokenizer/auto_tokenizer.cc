@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "tokenizer/auto_classes.h"
+#include "tokenizer/auto_overrides.h"
 #include "tokenizer/hf_tokenizer.h"
 #include "tokenizer/tokenizer.h"
 
@@ -75,24 +76,20 @@ Result<std::string> ClassName(const TokenizerFiles& files, const std::string& mo
   return chosen;
 }
 
-// Sentence Transformers' do_lower_case puts Lowercase in front, unless the chain has one.
-void PrependLowercase(json::object* root) {
-  const json::value lowercase = json::object{{"type", "Lowercase"}};
-  json::value& normalizer = (*root)["normalizer"];
-  json::array chain;
-  if (normalizer.is_object() && normalizer.get_object()["type"] == json::value("Sequence")) {
-    chain = normalizer.get_object()["normalizers"].as_array();
-  } else if (normalizer.is_object()) {
-    chain.push_back(normalizer);
+// The id of a special token: what the files say, else what the class gave itself ("[MASK]", "<mask>").
+Result<std::optional<int32_t>> SpecialId(const TokenizerFiles& files, std::string_view key,
+                                         const std::vector<std::string_view>& class_defaults,
+                                         const TokenizerParts& parts) {
+  TV_ASSIGN_OR_RETURN(const std::string text, SpecialTokenText(files, key, ""));
+  for (const AddedToken& token : parts.added.tokens()) {
+    const bool is_default =
+        text.empty() && token.special &&
+        std::find(class_defaults.begin(), class_defaults.end(), token.content) != class_defaults.end();
+    if ((!text.empty() && token.content == text) || is_default) return std::optional<int32_t>(token.id);
   }
-  for (const json::value& part : chain) {
-    if (part.is_object() && part.get_object().contains("type") &&
-        part.get_object().at("type") == json::value("Lowercase")) {
-      return;
-    }
-  }
-  chain.insert(chain.begin(), lowercase);
-  normalizer = json::object{{"type", "Sequence"}, {"normalizers", std::move(chain)}};
+  const auto found = parts.model->vocabulary().find(text);
+  if (text.empty() || found == parts.model->vocabulary().end()) return std::optional<int32_t>();
+  return std::optional<int32_t>(found->second);
 }
 
 Result<Side> SideSetting(const TokenizerFiles& files, std::string_view key, Settings* settings) {
@@ -120,7 +117,7 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::LoadDirectory(const std::string& d
   }
   TV_ASSIGN_OR_RETURN(const std::string name, ClassName(files, model_type, settings));
   TV_ASSIGN_OR_RETURN(json::value root, BuildTokenizerJson(name, files, settings));
-  if (options.prepend_lowercase) PrependLowercase(&root.get_object());
+  ApplyTokenizerOptions(options, &root.get_object());
   TV_ASSIGN_OR_RETURN(TokenizerParts parts, ParseTokenizerJson(JsonRef(&root, "tokenizer.json"), false));
   if (const JsonRef split = files.Config("split_special_tokens"); split.present() && !split.is_null()) {
     TV_ASSIGN_OR_RETURN(const bool value, split.Bool());
@@ -136,6 +133,12 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::LoadDirectory(const std::string& d
   TV_ASSIGN_OR_RETURN(const std::string pad, SpecialTokenText(files, "pad_token", ""));
   const auto pad_found = parts.model->vocabulary().find(pad);
   if (pad_found != parts.model->vocabulary().end()) parts.pad_id = pad_found->second;
+  const bool own_class = name != "TokenizersBackend";
+  TV_ASSIGN_OR_RETURN(parts.mask_id, SpecialId(files, "mask_token",
+                                               own_class ? std::vector<std::string_view>{"[MASK]", "<mask>"}
+                                                         : std::vector<std::string_view>{},
+                                               parts));
+  TV_ASSIGN_OR_RETURN(parts.eos_id, SpecialId(files, "eos_token", {}, parts));
   std::unique_ptr<Tokenizer> tokenizer = MakeTokenizer(std::move(parts));
   if (settings != nullptr) {
     json::array prefix;

@@ -59,6 +59,8 @@ class HfTokenizer : public Tokenizer {
   Side truncation_side() const override { return parts_.truncation_side; }
   Side padding_side() const override { return parts_.padding_side; }
   std::optional<int32_t> pad_id() const override { return parts_.pad_id; }
+  std::optional<int32_t> mask_id() const override { return parts_.mask_id; }
+  std::optional<int32_t> eos_id() const override { return parts_.eos_id; }
   std::string CanonicalForm() const override { return parts_.canonical; }
 
  private:

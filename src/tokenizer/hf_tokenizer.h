@@ -32,6 +32,8 @@ struct TokenizerParts {
   Side truncation_side = Side::kRight;
   Side padding_side = Side::kRight;
   std::optional<int32_t> pad_id;
+  std::optional<int32_t> mask_id;
+  std::optional<int32_t> eos_id;
   std::string canonical;  // for the fingerprint
 };
 

@@ -53,6 +53,11 @@ struct EncodeOptions {
 
 struct TokenizerLoadOptions {
   bool prepend_lowercase = false;  // Sentence Transformers' do_lower_case
+  // In place of what the files and the class say.
+  std::optional<bool> lowercase;
+  std::optional<bool> strip_accents;
+  // Made special tokens that match the raw text (add_special_tokens); each must have an id already or gets a new one.
+  std::vector<std::string> register_special;
 };
 
 class Tokenizer {
@@ -88,6 +93,8 @@ class Tokenizer {
   virtual Side truncation_side() const = 0;
   virtual Side padding_side() const = 0;
   virtual std::optional<int32_t> pad_id() const = 0;
+  virtual std::optional<int32_t> mask_id() const = 0;
+  virtual std::optional<int32_t> eos_id() const = 0;
   // Everything that changes ids, as canonical JSON: part of the fingerprint.
   virtual std::string CanonicalForm() const = 0;
 };

@@ -154,21 +154,20 @@ Result<std::shared_ptr<const WeightStore>> OpenSharded(const std::string& direct
 
 }  // namespace
 
+Result<std::shared_ptr<const WeightStore>> OpenWeightFile(const std::string& directory, const std::string& name) {
+  auto store = std::make_shared<MappedStore>(name);
+  TV_RETURN_IF_ERROR(name.ends_with(".safetensors") ? store->AddFile(directory, name)
+                                                    : store->AddTorchFile(directory, name));
+  return std::shared_ptr<const WeightStore>(std::move(store));
+}
+
 Result<std::shared_ptr<const WeightStore>> OpenWeights(const std::string& directory) {
   const auto exists = [&](const char* name) { return FileExists(directory + "/" + name); };
   constexpr const char* kSingle = "model.safetensors";
   constexpr const char* kTorch = "pytorch_model.bin";
-  if (exists(kSingle)) {
-    auto store = std::make_shared<MappedStore>(kSingle);
-    TV_RETURN_IF_ERROR(store->AddFile(directory, kSingle));
-    return std::shared_ptr<const WeightStore>(std::move(store));
-  }
+  if (exists(kSingle)) return OpenWeightFile(directory, kSingle);
   if (exists("model.safetensors.index.json")) return OpenSharded(directory, "model.safetensors.index.json");
-  if (exists(kTorch)) {
-    auto store = std::make_shared<MappedStore>(kTorch);
-    TV_RETURN_IF_ERROR(store->AddTorchFile(directory, kTorch));
-    return std::shared_ptr<const WeightStore>(std::move(store));
-  }
+  if (exists(kTorch)) return OpenWeightFile(directory, kTorch);
   if (exists("pytorch_model.bin.index.json")) return OpenSharded(directory, "pytorch_model.bin.index.json");
   return ModelError(directory + ": no weights: expected model.safetensors, pytorch_model.bin or an index of shards");
 }

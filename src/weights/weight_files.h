@@ -15,6 +15,9 @@ namespace truevec {
 // `directory`.
 Result<std::shared_ptr<const WeightStore>> OpenWeights(const std::string& directory);
 
+// One .safetensors or .bin file of `directory` ("adapter_model.safetensors").
+Result<std::shared_ptr<const WeightStore>> OpenWeightFile(const std::string& directory, const std::string& name);
+
 }  // namespace truevec
 
 #endif  // TRUEVEC_WEIGHTS_WEIGHT_FILES_H_

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
+from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Dense, Normalize, Router, Transformer
 from sentence_transformers.sentence_transformer import modules as M
 from torch import nn
@@ -28,8 +28,7 @@ class Maker:
     def __init__(self, root):
         self.root = root / "pipeline"
         self.scratch = Path(tempfile.mkdtemp())
-        shutil.rmtree(self.root, ignore_errors=True)
-        self.root.mkdir(parents=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         self.backbone = _tiny.bert(self.scratch / "bert")
 
     def transformer(self, folder=None, **kwargs):
@@ -37,6 +36,7 @@ class Maker:
 
     def folder(self, name):
         folder = self.root / name
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         return folder
 
@@ -55,7 +55,7 @@ class Maker:
     def golden(self, folder, kind, cases=None, cls=None, model=None, load=None, **extra):
         cases = [dict(case) for case in (cases or [{"text": text} for text in TEXTS])]
         cls = cls or {"dense": SentenceTransformer, "tokens": SentenceTransformer, "sparse": SparseEncoder,
-                      "scores": CrossEncoder}[kind]
+                      "scores": CrossEncoder, "multi-vector": MultiVectorEncoder}[kind]
         source = str(model or folder)
         results = {}
         for dtype in (torch.float64, torch.float32):
@@ -123,7 +123,14 @@ def run_scores(model, case):
                          **kwargs)[0].numpy().reshape(1, -1)
 
 
-RUN = {"dense": run_dense, "tokens": run_tokens, "sparse": run_sparse, "scores": run_scores}
+def run_multi_vector(model, case):
+    kwargs = arguments(case, "prompt", "prompt_name")
+    encode = {"query": model.encode_query, "document": model.encode_document}.get(case.get("task"), model.encode)
+    return encode([case["text"]], convert_to_numpy=True, **kwargs)[0]
+
+
+RUN = {"dense": run_dense, "tokens": run_tokens, "sparse": run_sparse, "scores": run_scores,
+       "multi-vector": run_multi_vector}
 
 
 def input_ids(model, case):
