@@ -24,7 +24,7 @@ struct PackedBatch {
   std::span<const int32_t> offsets;   // [sequences + 1], offsets[0] == 0
   // [sequences] or empty: only the first so many tokens of a sequence are keys, the rest ask without being seen
   // (ColBERT's query expansion). Models that ignore it say so by limits_keys().
-  std::span<const int32_t> key_counts;
+  std::span<const int32_t> key_counts = {};
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t sequences() const { return static_cast<int64_t>(offsets.size()) - 1; }
 };
