@@ -1,12 +1,12 @@
 // truevec serve: the HTTP server. Listens at once and answers 503 until the models are loaded; SIGTERM drains.
+#include <sys/resource.h>
+
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <set>
 #include <thread>
 
+#include "cli/array_file.h"
 #include "cli/command.h"
-#include "server/app.h"
+#include "cli/serve_options.h"
 
 namespace truevec::cli {
 namespace {
@@ -14,81 +14,78 @@ namespace {
 class ServeCommand : public Command {
  public:
   std::string Name() const override { return "serve"; }
-  std::string Description() const override { return "HTTP server: OpenAI and TEI embeddings"; }
-  void Configure(CLI::App* app) override {
-    app->add_option("MODEL", models_, "Model directories")->required();
-    app->add_option("--host", server_.host, "Address to listen on");
-    app->add_option("--port", server_.port, "Port; 0: any free one")->check(CLI::Range(0, 65535));
-    app->add_option("--max-body", server_.max_body, "Bytes of a request body");
-    app->add_option("--api-key", app_.api_key, "Key that inference routes ask for");
-    app->add_option("--api-key-env", key_variable_, "Environment variable that holds the key");
-    app->add_option("--served-model-name", names_, "Model id, one for each MODEL (repeatable)")
-        ->allow_extra_args(false);
-    app->add_option("--max-queue", queue_.max_queue_texts, "Waiting texts; more are answered 429")
-        ->check(CLI::PositiveNumber);
+  std::string Description() const override {
+    return "HTTP server in the dialects of OpenAI, TEI, Cohere, Ollama, llama.cpp, vLLM and Weaviate";
   }
+  void Configure(CLI::App* app) override { options_.Configure(app); }
   Status Run(const CommonOptions& common) override;
 
  private:
-  Status Prepare();
-  Result<std::vector<ServedModel>> Load(const CommonOptions& common) const;
-
-  std::vector<std::string> models_;
-  std::vector<std::string> names_;
-  std::string key_variable_;
-  HttpServerOptions server_;
-  AppOptions app_;
-  SchedulerOptions queue_;
+  Result<ModelSet> Load(const CommonOptions& common) const;
+  ServeOptions options_;
 };
 
-Status ServeCommand::Prepare() {
-  if (!key_variable_.empty()) {
-    const char* key = std::getenv(key_variable_.c_str());
-    if (key == nullptr || *key == '\0') return UsageError("--api-key-env: " + key_variable_ + " is not set");
-    app_.api_key = key;
-  }
-  if (!names_.empty() && names_.size() != models_.size()) {
-    return UsageError("--served-model-name: expected " + std::to_string(models_.size()) + " names, got " +
-                      std::to_string(names_.size()));
-  }
-  if (names_.empty()) {
-    for (const std::string& model : models_) {
-      const std::filesystem::path path = std::filesystem::absolute(model).lexically_normal();
-      names_.push_back((path.has_filename() ? path : path.parent_path()).filename().string());
-    }
-  }
-  const std::set<std::string> unique(names_.begin(), names_.end());
-  if (unique.size() != names_.size()) return UsageError("two models have the same id; give --served-model-name");
-  return Status::Ok();
+// As many file descriptors as the system lets this process have: one a connection.
+void RaiseFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-Result<std::vector<ServedModel>> ServeCommand::Load(const CommonOptions& common) const {
-  std::vector<ServedModel> served;
-  for (size_t i = 0; i < models_.size(); ++i) {
-    std::shared_ptr<const Embedder> embedder;
-    TV_RETURN_IF_ERROR(LoadEmbedder(models_[i], common, "", &embedder));
-    served.push_back({names_[i], std::make_unique<Scheduler>(std::move(embedder), queue_)});
+Result<ModelSet> ServeCommand::Load(const CommonOptions& common) const {
+  FloatMatrix calibration;
+  if (!options_.calibration.empty()) {
+    TV_ASSIGN_OR_RETURN(calibration, ReadNpy(options_.calibration));
+  }
+  LoadParams params;
+  params.threads = common.threads;
+  params.dtype = common.dtype;
+  params.overrides = common.overrides;
+  params.as = options_.as;
+  ModelSet served;
+  for (size_t i = 0; i < options_.models.size(); ++i) {
+    TV_ASSIGN_OR_RETURN(auto model, ServingModel::Load(options_.models[i], params, calibration.values, calibration.cols));
+    const std::string& prompt = options_.app.default_prompt_name;
+    if (!prompt.empty() && !model->HasPrompt(prompt)) {
+      return UsageError("--default-prompt-name: " + options_.models[i] + " has no prompt \"" + prompt + "\"");
+    }
+    served.push_back({options_.NamesOf(i), std::move(model)});
   }
   return served;
 }
 
-Status ServeCommand::Run(const CommonOptions& common) {
-  TV_RETURN_IF_ERROR(Prepare());
-  App app(app_);
-  TV_ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> server,
-                      HttpServer::Start(server_, [&app](const HttpRequest& request, HttpReply reply) {
-                        app.Handle(request, std::move(reply));
-                      }));
-  TV_ASSIGN_OR_RETURN(std::vector<ServedModel> models, Load(common));
-  app.SetModels(std::move(models));
-  if (!common.quiet) {
-    std::fprintf(stderr, "truevec: listening on http://%s:%d\n", server_.host.c_str(), server->port());
+Status ServeCommand::Run(const CommonOptions& given) {
+  CommonOptions common = given;
+  TV_RETURN_IF_ERROR(options_.Resolve(&common));
+  RaiseFileLimit();
+  App app(options_.app);
+  TV_ASSIGN_OR_RETURN(
+      const std::unique_ptr<HttpServer> server,
+      HttpServer::Start(
+          options_.server,
+          [&app](ServerRequest request, std::shared_ptr<HttpExchange> exchange) {
+            app.Handle(std::move(request), std::move(exchange));
+          },
+          [&app](int status, const std::string& message, const std::string& path) {
+            return app.ErrorBody(status, message, path);
+          }));
+  app.SetConnections([&server] { return server->connections(); });
+  if (common.verbose) app.telemetry().Log("info", "loading; " + server->address() + " answers 503 until then");
+  auto models = Load(common);
+  if (models.ok()) {
+    app.SetModels(std::move(models).value());
+    if (!common.quiet) app.telemetry().Log("info", "listening on " + server->address());
+    while (!InterruptRequested()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  while (!InterruptRequested()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  // Who waits is answered, in this order: no new requests; running ones finish; the queue ends (503 for what is left)
+  // and its replies are written; the I/O threads end. Only then may what they use go.
   app.SetDraining();
-  server->Drain(std::chrono::seconds(30));
+  server->Drain(std::chrono::seconds(models.ok() ? options_.drain_seconds : 0));
   app.Stop();
-  return Status::Ok();
+  server->Drain(std::chrono::seconds(1));
+  server->Stop();
+  return models.ok() ? Status::Ok() : models.status();
 }
 
 }  // namespace

@@ -1,71 +1,130 @@
-// The online queue of one model: many requests, one stream of batches. A batch takes texts from the waiting requests in
-// turn, one each, until its byte budget is full: a large request does not starve a single query, and nothing waits for
-// a batch to fill. Texts run together only when their parameters are equal; a vector does not depend on its batch.
+// The online queue: requests to any of several models, one stream of batches, all compute threads on one batch.
+//
+// Continuous batching under a token budget: a batch starts as soon as the last one ends, with whatever waits. The budget
+// is what the machine does in SchedulerOptions::batch_time, so that a new query never waits long behind a batch.
+// Two lanes: requests of few tokens (a query) come first, but leave a quarter of the budget to the others. Within a
+// lane clients take turns by tokens served (start-time fair queueing, Goyal, Vin, Cheng 1996), and the requests of one
+// client one text each. A vector does not depend on its batch, so none of this can be seen in a result.
+// The queue is bounded in texts, tokens, bytes and in estimated waiting time; beyond it a request is refused with an
+// estimate of when to come back. A request whose client is gone or whose deadline is over is dropped before it is run.
 #ifndef TRUEVEC_ENGINE_SCHEDULER_H_
 #define TRUEVEC_ENGINE_SCHEDULER_H_
 
-#include <condition_variable>
-#include <deque>
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/status.h"
-#include "truevec/truevec.h"
+#include "engine/serving_model.h"
 
 namespace truevec {
 
-struct SchedulerOptions {
-  size_t max_queue_texts = 16384;  // waiting texts; a request beyond it is refused
-  size_t max_queue_bytes = 64 << 20;
-  size_t max_batch_texts = 64;
-  size_t max_batch_bytes = 16384;  // about four bytes a token
+enum class TaskKind { kDense, kTokens, kSparse, kMultiVector, kScore };
+
+struct TaskText {
+  std::string text = {};
+  std::optional<std::string> pair = {};  // kScore
+  std::vector<int32_t> ids = {};         // when not empty, fed as they are
 };
 
-struct EmbedResult {
-  Status status;  // not OK: the rest is empty. kUnavailable: the queue is full or the scheduler stops.
-  size_t width = 0;
-  std::vector<float> vectors = {};  // [texts, width], in the order of the texts
+enum class TaskOutcome {
+  kDone,
+  kFailed,    // `status` says why; `text` which text when one is to blame
+  kTooLong,   // as kFailed: a text would be truncated and the request forbids it
+  kFull,      // the queue is full: try again after `retry_after`
+  kStopping,  // the scheduler stops
+  kLate,      // the deadline was over
+  kGone,      // the client was gone; nobody reads this
+};
+
+struct TaskResult {
+  TaskOutcome outcome = TaskOutcome::kDone;
+  Status status = {};
+  std::optional<size_t> text = {};
+  std::chrono::milliseconds retry_after{0};
+  int64_t width = 0;  // of a row: vector width, vocabulary, labels
+  // kDense, kScore: [texts, width]. kTokens, kMultiVector: rows of text i are [offsets[i], offsets[i+1]).
+  // kSparse: values and columns of text i are [offsets[i], offsets[i+1]).
+  std::vector<float> values = {};
+  std::vector<int32_t> columns = {};
+  std::vector<int64_t> offsets = {};
+  std::vector<int32_t> text_tokens = {};  // fed to the model, per text
   int64_t tokens = 0;
   int64_t truncated_texts = 0;
+  int64_t truncated_tokens = 0;
+  // Waiting for the first batch; tokenising and computing of the batches that held texts of the request; all of it.
+  std::chrono::nanoseconds queue_time{0}, tokenize_time{0}, inference_time{0}, total_time{0};
 };
 
-using EmbedDone = std::function<void(EmbedResult)>;
+using TaskDone = std::function<void(TaskResult)>;
+enum class TaskClient { kHere, kDoubtful, kGone };
+
+struct TaskRequest {
+  std::shared_ptr<const ServingModel> model;
+  TaskKind kind = TaskKind::kDense;
+  EmbedOptions embed = {};
+  ScoreOptions score = {};
+  EncodeTextOptions encode = {};
+  std::vector<EncodeTextOptions> encode_texts = {};  // per text, in place of `encode`, when not empty
+  std::vector<TaskText> texts = {};
+  std::string client = {};  // who asks: shares are fair between clients
+  std::optional<std::chrono::steady_clock::time_point> deadline = {};
+  // Asked before texts are run; from the scheduler's thread. kDoubtful: served after the others.
+  std::function<TaskClient()> state = {};
+};
+
+struct SchedulerOptions {
+  int threads = 0;  // 0: all CPUs of this process
+  int64_t max_batch_tokens = 4096;
+  size_t max_batch_texts = 512;
+  std::chrono::milliseconds batch_time{40};
+  size_t max_queue_texts = 16384;
+  int64_t max_queue_tokens = int64_t{2} << 20;
+  size_t max_queue_bytes = size_t{256} << 20;
+  std::chrono::milliseconds max_wait{10000};       // estimated, for requests of few tokens
+  std::chrono::milliseconds max_bulk_wait{300000};  // for the others
+};
+
+struct SchedulerLoad {
+  size_t requests = 0;
+  size_t texts = 0;
+  int64_t tokens = 0;  // estimated
+  size_t bytes = 0;
+  double tokens_per_second = 0;  // 0: not known yet
+};
+
+// What a batch was, for counters. Called on the scheduler's thread.
+struct BatchReport {
+  size_t texts = 0;
+  int64_t tokens = 0;
+  std::chrono::nanoseconds tokenize_time{0}, inference_time{0};
+};
 
 class Scheduler {
  public:
-  Scheduler(std::shared_ptr<const Embedder> embedder, const SchedulerOptions& options);
-  // Requests still waiting are answered with kUnavailable.
+  explicit Scheduler(const SchedulerOptions& options, std::function<void(const BatchReport&)> on_batch = {});
+  // Stop().
   ~Scheduler();
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  // Any thread. `done` is called once, from the worker thread, or before Submit returns when the request is refused.
-  void Submit(std::vector<std::string> texts, const EmbedParams& params, EmbedDone done);
-  const Embedder& embedder() const { return *embedder_; }
-  size_t waiting_texts() const;
+  // Any thread. `done` is called once: from one of the scheduler's threads, or before Submit returns when the request
+  // is refused. REQUIRES: at least one text.
+  void Submit(TaskRequest request, TaskDone done);
+  // Answers what waits with kStopping, waits for the running batch. Later requests get kStopping.
+  void Stop();
+  SchedulerLoad load() const;
+  // The compute threads, for work beside the queue (POST /explain).
+  ThreadPool* pool();
+  const SchedulerOptions& options() const;
 
  private:
-  struct Job;
-  struct Batch;
-  void Work();
-  Batch TakeBatch();
-  void Run(const Batch& batch);
-  void RunAlone(const std::shared_ptr<Job>& job);
-  void FinishTexts(const std::shared_ptr<Job>& job, size_t count);
-
-  std::shared_ptr<const Embedder> embedder_;
-  SchedulerOptions options_;
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::shared_ptr<Job>> jobs_;  // with texts that no batch has taken yet
-  size_t texts_ = 0;
-  size_t bytes_ = 0;
-  bool stopping_ = false;
-  std::thread worker_;
+  class Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace truevec

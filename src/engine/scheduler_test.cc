@@ -2,129 +2,265 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <future>
+#include <thread>
 
 namespace truevec {
 namespace {
 
-// vector = (length, first byte); "bad" fails; the first call waits for the gate so that requests pile up.
-class FakeEmbedder : public Embedder {
+// A token a byte; vector = (length, first byte). "bad" fails in Embed, "no" in Encode. Embed waits for the gate, so
+// that requests pile up; `slow` makes a batch take that long.
+class FakePipeline : public Pipeline {
  public:
-  explicit FakeEmbedder(std::shared_future<void> gate) : gate_(std::move(gate)) {}
-  size_t dimension() const override { return 2; }
-  size_t width(const EmbedParams&) const override { return 2; }
-  int64_t max_length() const override { return 0; }
-  std::string fingerprint() const override { return "tv1:fake"; }
-  std::string InspectJson() const override { return "{}"; }
-  Error TokenizeJson(std::string_view, const EmbedParams&, std::string*) const override { return {}; }
-  Error Embed(std::span<const std::string_view> texts, const EmbedParams&, std::span<float> out,
-              EmbedStats* stats) const override {
-    gate_.wait();
-    for (size_t i = 0; i < texts.size(); ++i) {
-      if (texts[i] == "bad") return {4, "text " + std::to_string(i) + ": bad"};
-      out[2 * i] = static_cast<float>(texts[i].size());
-      out[2 * i + 1] = static_cast<float>(texts[i][0]);
-      ++stats->tokens;
-      if (stats->text_tokens != nullptr) stats->text_tokens->push_back(1);
-      if (stats->text_truncated != nullptr) stats->text_truncated->push_back(0);
+  explicit FakePipeline(std::shared_future<void> gate) : gate_(std::move(gate)) {}
+  const ModelSpec& spec() const override { return spec_; }
+  const Tokenizer& tokenizer() const override { std::abort(); }
+  bool has_tokenizer() const override { return false; }
+  int64_t dimension() const override { return 2; }
+  int64_t max_length() const override { return 100000; }
+  int64_t labels() const override { return 1; }
+  Result<std::string> ResolvePrompt(const PromptChoice&) const override { return std::string(); }
+  Result<EncodedText> Encode(std::string_view text, const EncodeTextOptions& options) const override {
+    if (text == "no") return InputError("no");
+    EncodedText encoded;
+    encoded.ids.assign(text.begin(), text.end());
+    if (options.max_length.has_value() && text.size() > static_cast<size_t>(*options.max_length)) {
+      encoded.truncated_tokens = static_cast<int64_t>(text.size()) - *options.max_length;
+      encoded.ids.resize(static_cast<size_t>(*options.max_length));
     }
-    return {};
+    return encoded;
+  }
+  Result<EncodedText> EncodePair(std::string_view text, std::string_view pair,
+                                 const EncodeTextOptions& options) const override {
+    return Encode(std::string(text) + std::string(pair), options);
+  }
+  int64_t OutputWidth(const EmbedOptions&) const override { return 2; }
+  Status Embed(std::span<const EncodedText* const> texts, const EmbedOptions&, const ExecContext&,
+               Matrix out) const override {
+    gate_.wait();
+    std::this_thread::sleep_for(slow);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const auto& ids = texts[i]->ids;
+      if (ids == std::vector<int32_t>{'b', 'a', 'd'}) return InputError("bad");
+      float* row = out.row(static_cast<int64_t>(i));
+      row[0] = static_cast<float>(ids.size());
+      row[1] = static_cast<float>(ids.empty() ? 0 : ids[0]);
+      ++embedded;
+    }
+    return Status::Ok();
+  }
+  Result<TokenVectors> EmbedTokens(std::span<const EncodedText* const> texts, const ExecContext&) const override {
+    TokenVectors all;
+    all.width = 1;
+    all.offsets.push_back(0);
+    for (const EncodedText* text : texts) {
+      all.values.insert(all.values.end(), text->ids.begin(), text->ids.end());
+      all.offsets.push_back(static_cast<int64_t>(all.values.size()));
+    }
+    return all;
+  }
+  Result<SparseVectors> EmbedSparse(std::span<const EncodedText* const>, int64_t, const ExecContext&) const override {
+    return UsageError("not sparse");
+  }
+  Result<TokenVectors> EmbedMultiVector(std::span<const EncodedText* const>, const ExecContext&) const override {
+    return UsageError("not multi-vector");
+  }
+  Status Score(std::span<const EncodedText* const>, const ScoreOptions&, const ExecContext&, Matrix) const override {
+    return UsageError("no scores");
   }
 
+  std::chrono::milliseconds slow{0};
+  mutable std::atomic<int> embedded{0};
+
  private:
+  ModelSpec spec_;
   std::shared_future<void> gate_;
 };
 
 struct Waiter {
-  std::promise<EmbedResult> promise;
-  std::future<EmbedResult> future = promise.get_future();
-  EmbedDone Done() {
-    return [this](EmbedResult result) { promise.set_value(std::move(result)); };
+  std::promise<TaskResult> promise;
+  std::future<TaskResult> future = promise.get_future();
+  TaskDone Done() {
+    return [this](TaskResult result) { promise.set_value(std::move(result)); };
   }
 };
 
 class SchedulerTest : public testing::Test {
  protected:
+  TaskRequest Request(const std::vector<std::string>& texts, const std::string& client = "") const {
+    TaskRequest request;
+    request.model = model_;
+    request.client = client;
+    for (const std::string& text : texts) request.texts.push_back({text});
+    return request;
+  }
   std::promise<void> gate_;
-  std::shared_ptr<FakeEmbedder> embedder_ = std::make_shared<FakeEmbedder>(gate_.get_future().share());
+  std::shared_ptr<FakePipeline> pipeline_ = std::make_shared<FakePipeline>(gate_.get_future().share());
+  std::shared_ptr<const ServingModel> model_ = ServingModel::Wrap(pipeline_, {});
 };
 
 TEST_F(SchedulerTest, EveryRequestGetsItsOwnVectorsInOrder) {
-  Scheduler scheduler(embedder_, {.max_batch_texts = 3});
+  Scheduler scheduler({.threads = 2, .max_batch_texts = 3});
   std::vector<Waiter> waiters(40);
   for (size_t r = 0; r < waiters.size(); ++r) {
     std::vector<std::string> texts;
     for (size_t i = 0; i <= r % 7; ++i) texts.emplace_back(i + 1, static_cast<char>('A' + r));
-    scheduler.Submit(texts, {}, waiters[r].Done());
+    scheduler.Submit(Request(texts, std::to_string(r % 3)), waiters[r].Done());
   }
   gate_.set_value();
   for (size_t r = 0; r < waiters.size(); ++r) {
-    const EmbedResult result = waiters[r].future.get();
-    ASSERT_TRUE(result.status.ok());
-    ASSERT_EQ(result.vectors.size(), 2 * (r % 7 + 1));
-    EXPECT_EQ(result.tokens, static_cast<int64_t>(r % 7 + 1));
+    const TaskResult result = waiters[r].future.get();
+    ASSERT_EQ(result.outcome, TaskOutcome::kDone);
+    ASSERT_EQ(result.values.size(), 2 * (r % 7 + 1));
     for (size_t i = 0; i <= r % 7; ++i) {
-      EXPECT_EQ(result.vectors[2 * i], static_cast<float>(i + 1));
-      EXPECT_EQ(result.vectors[2 * i + 1], static_cast<float>('A' + r));
+      EXPECT_EQ(result.values[2 * i], static_cast<float>(i + 1));
+      EXPECT_EQ(result.values[2 * i + 1], static_cast<float>('A' + r));
+      EXPECT_EQ(result.text_tokens[i], static_cast<int32_t>(i + 1));
     }
   }
-  EXPECT_EQ(scheduler.waiting_texts(), 0U);
+  scheduler.Stop();
+  EXPECT_EQ(scheduler.load().texts, 0U);
+  EXPECT_EQ(scheduler.load().bytes, 0U);
+  EXPECT_EQ(scheduler.load().tokens, 0);
+  EXPECT_EQ(scheduler.load().requests, 0U);
+}
+
+TEST_F(SchedulerTest, TokenRowsKeepTheirTexts) {
+  Scheduler scheduler({.threads = 1, .max_batch_texts = 2});
+  TaskRequest request = Request({"abc", "", "z"});
+  request.kind = TaskKind::kTokens;
+  Waiter waiter;
+  scheduler.Submit(std::move(request), waiter.Done());
+  const TaskResult result = waiter.future.get();
+  EXPECT_EQ(result.offsets, (std::vector<int64_t>{0, 3, 3, 4}));
+  EXPECT_EQ(result.values, (std::vector<float>{'a', 'b', 'c', 'z'}));
 }
 
 TEST_F(SchedulerTest, BadTextFailsOnlyItsRequestWithItsIndex) {
-  Scheduler scheduler(embedder_, {});
-  Waiter blocker, good, bad;
-  scheduler.Submit({"x"}, {}, blocker.Done());
-  scheduler.Submit({"fine", "also"}, {}, good.Done());
-  scheduler.Submit({"a", "b", "bad"}, {}, bad.Done());
+  Scheduler scheduler({.threads = 2});
+  Waiter blocker, good, bad, unreadable, too_long;
+  scheduler.Submit(Request({"x"}), blocker.Done());
+  scheduler.Submit(Request({"fine", "also"}), good.Done());
+  scheduler.Submit(Request({"a", "b", "bad"}), bad.Done());
+  scheduler.Submit(Request({"a", "no"}), unreadable.Done());
+  TaskRequest cut = Request({"abcdef"});
+  cut.encode.max_length = 3;
+  cut.encode.error_when_long = true;
+  scheduler.Submit(std::move(cut), too_long.Done());
   gate_.set_value();
-  EXPECT_TRUE(good.future.get().status.ok());
-  const Status status = bad.future.get().status;
-  EXPECT_EQ(status.code(), Code::kBadInput);
-  EXPECT_EQ(status.message(), "text 2: bad");
-  // The worker counts a failed request off after its answer; a later answer shows that it has.
-  Waiter later;
-  scheduler.Submit({"z"}, {}, later.Done());
-  EXPECT_TRUE(later.future.get().status.ok());
-  EXPECT_EQ(scheduler.waiting_texts(), 0U);
+  EXPECT_EQ(good.future.get().outcome, TaskOutcome::kDone);
+  const TaskResult failed = bad.future.get();
+  EXPECT_EQ(failed.outcome, TaskOutcome::kFailed);
+  EXPECT_EQ(failed.status.message(), "text 2: bad");
+  EXPECT_EQ(unreadable.future.get().text, 1U);
+  const TaskResult cut_result = too_long.future.get();
+  EXPECT_EQ(cut_result.outcome, TaskOutcome::kTooLong);
+  EXPECT_EQ(cut_result.status.message(), "the text has 6 tokens; the model takes 3");
+  scheduler.Stop();
+  EXPECT_EQ(scheduler.load().texts, 0U);
+  EXPECT_EQ(scheduler.load().bytes, 0U);
 }
 
-TEST_F(SchedulerTest, SmallRequestOvertakesALargeOne) {
-  Scheduler scheduler(embedder_, {.max_batch_texts = 4});
-  Waiter large, query;
+TEST_F(SchedulerTest, QueryOvertakesALargeRequestWithoutStoppingIt) {
+  pipeline_->slow = std::chrono::milliseconds(1);
+  Scheduler scheduler({.threads = 1, .max_batch_tokens = 1000});
   std::atomic<bool> large_done = false;
-  scheduler.Submit(std::vector<std::string>(1000, "t"), {}, [&](EmbedResult result) {
+  Waiter large, query;
+  scheduler.Submit(Request(std::vector<std::string>(400, std::string(100, 't')), "bulk"), [&](TaskResult result) {
     large_done = true;
     large.promise.set_value(std::move(result));
   });
   std::promise<bool> overtook;
-  scheduler.Submit({"q"}, {}, [&](EmbedResult) { overtook.set_value(!large_done); });
+  scheduler.Submit(Request({"q"}, "user"), [&](TaskResult) { overtook.set_value(!large_done); });
   gate_.set_value();
   EXPECT_TRUE(overtook.get_future().get());
-  EXPECT_EQ(large.future.get().vectors.size(), 2000U);
+  // A stream of queries that never ends leaves room for the large request.
+  std::atomic<int> answered = 0;
+  while (!large_done) {
+    Waiter one;
+    scheduler.Submit(Request({std::string(200, 'q')}, "user"), one.Done());
+    one.future.get();
+    ++answered;
+  }
+  EXPECT_EQ(large.future.get().values.size(), 800U);
+  EXPECT_GT(answered, 5);
+}
+
+TEST_F(SchedulerTest, ClientsShareFairly) {
+  pipeline_->slow = std::chrono::milliseconds(1);
+  Scheduler scheduler({.threads = 1, .max_batch_tokens = 256});
+  std::vector<Waiter> many(50);
+  std::promise<int> before_other;
+  std::atomic<int> many_done = 0;
+  for (Waiter& waiter : many) {
+    scheduler.Submit(Request({std::string(200, 'a')}, "greedy"), [&](TaskResult result) {
+      ++many_done;
+      waiter.promise.set_value(std::move(result));
+    });
+  }
+  scheduler.Submit(Request({std::string(200, 'b')}, "modest"), [&](TaskResult) { before_other.set_value(many_done); });
+  gate_.set_value();
+  EXPECT_LT(before_other.get_future().get(), 12);
+  for (Waiter& waiter : many) waiter.future.get();
+}
+
+TEST_F(SchedulerTest, GoneAndLateRequestsAreNotRun) {
+  Scheduler scheduler({.threads = 1});
+  Waiter first, gone, late, doubtful;
+  scheduler.Submit(Request({"a"}), first.Done());
+  while (scheduler.load().tokens > 0) std::this_thread::yield();  // the first batch runs
+  TaskRequest leaves = Request({"b"});
+  leaves.state = [] { return TaskClient::kGone; };
+  scheduler.Submit(std::move(leaves), gone.Done());
+  TaskRequest hurried = Request({"c"});
+  hurried.deadline = std::chrono::steady_clock::now();
+  scheduler.Submit(std::move(hurried), late.Done());
+  TaskRequest half = Request({"d"});
+  half.state = [] { return TaskClient::kDoubtful; };
+  scheduler.Submit(std::move(half), doubtful.Done());
+  gate_.set_value();
+  EXPECT_EQ(gone.future.get().outcome, TaskOutcome::kGone);
+  EXPECT_EQ(late.future.get().outcome, TaskOutcome::kLate);
+  EXPECT_EQ(doubtful.future.get().outcome, TaskOutcome::kDone);
+  EXPECT_EQ(pipeline_->embedded, 2);
+}
+
+TEST_F(SchedulerTest, LongTextsAreTokenisedBesideTheQueue) {
+  Scheduler scheduler({.threads = 1});
+  Waiter plain, unreadable;
+  scheduler.Submit(Request({std::string(70000, 'x'), "y"}), plain.Done());
+  scheduler.Submit(Request({std::string(70000, 'x'), "no"}), unreadable.Done());
+  gate_.set_value();
+  EXPECT_EQ(plain.future.get().values, (std::vector<float>{70000, 'x', 1, 'y'}));
+  EXPECT_EQ(unreadable.future.get().text, 1U);
 }
 
 TEST_F(SchedulerTest, FullQueueRefuses) {
-  Scheduler scheduler(embedder_, {.max_queue_texts = 2});
-  Waiter first, refused;
-  scheduler.Submit({"a", "b"}, {}, first.Done());
-  scheduler.Submit({"c"}, {}, refused.Done());
-  EXPECT_EQ(refused.future.get().status.code(), Code::kUnavailable);
+  Scheduler scheduler({.threads = 1, .max_queue_texts = 2});
+  Waiter first, second, refused;
+  scheduler.Submit(Request({"a"}), first.Done());
+  while (scheduler.load().tokens > 0) std::this_thread::yield();
+  scheduler.Submit(Request({"b"}), second.Done());
+  scheduler.Submit(Request({"c"}), refused.Done());
+  const TaskResult full = refused.future.get();
+  EXPECT_EQ(full.outcome, TaskOutcome::kFull);
+  EXPECT_GT(full.retry_after.count(), 0);
   gate_.set_value();
-  EXPECT_TRUE(first.future.get().status.ok());
+  EXPECT_EQ(first.future.get().outcome, TaskOutcome::kDone);
+  EXPECT_EQ(second.future.get().outcome, TaskOutcome::kDone);
 }
 
 TEST_F(SchedulerTest, StopAnswersWhoWaits) {
-  Waiter running, waiting;
-  {
-    Scheduler scheduler(embedder_, {.max_batch_texts = 1});
-    scheduler.Submit({"a"}, {}, running.Done());
-    scheduler.Submit({"b", "c"}, {}, waiting.Done());
-    gate_.set_value();
-  }
+  Waiter running, waiting, after;
+  Scheduler scheduler({.threads = 1, .max_batch_texts = 1});
+  scheduler.Submit(Request({"a"}), running.Done());
+  scheduler.Submit(Request({"b", "c"}), waiting.Done());
+  gate_.set_value();
+  scheduler.Stop();
   EXPECT_EQ(running.future.wait_for(std::chrono::seconds(0)), std::future_status::ready);
   EXPECT_EQ(waiting.future.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+  scheduler.Submit(Request({"d"}), after.Done());
+  EXPECT_EQ(after.future.get().outcome, TaskOutcome::kStopping);
 }
 
 }  // namespace

@@ -68,6 +68,7 @@ struct InputText {
   std::string_view prompt;
   std::string_view task;
   std::optional<int64_t> max_length;
+  std::optional<Side> truncation_side;
 };
 
 // A first module: also turns text into ids.

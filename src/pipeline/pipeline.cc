@@ -224,6 +224,7 @@ Result<EncodedText> LoadedPipeline::EncodeInput(std::string_view text, std::opti
   input.prompt = prompt;
   input.task = options.prompt.task;
   input.max_length = options.max_length;
+  input.truncation_side = options.truncation_side;
   TV_ASSIGN_OR_RETURN(EncodedText encoded, input_->Encode(input));
   if (options.error_when_long && encoded.truncated_tokens > 0) {
     return InputError("the text has " +

@@ -32,6 +32,7 @@ struct EncodeTextOptions {
   PromptChoice prompt;
   std::optional<int64_t> max_length;  // overrides the model's; tokens with specials
   bool error_when_long = false;       // --on-long error
+  std::optional<Side> truncation_side;  // overrides the tokenizer's
 };
 
 // One text (or pair) ready for the model. May be made or changed by hand: Embed() takes whatever ids it is given.

@@ -64,11 +64,11 @@ Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::stri
 }
 
 Result<Encoding> TextEncoder::Run(std::string_view text, std::optional<std::string_view> pair,
-                                  int64_t max_length) const {
+                                  int64_t max_length, Side side) const {
   EncodeOptions options;
   Truncation truncation;
   truncation.max_length = max_length;
-  truncation.side = truncation_side_;
+  truncation.side = side;
   if (!special_tokens_.has_value()) {
     options.truncation = truncation;
     return tokenizer_->Encode(text, pair, options);
@@ -92,7 +92,7 @@ Result<Encoding> TextEncoder::Run(std::string_view text, std::optional<std::stri
 // Tokens of the prompt alone with specials, one less when it ends in a special token. An approximation where tokens
 // merge across the boundary, kept as the reference has it.
 Result<int32_t> TextEncoder::PromptLength(std::string_view prompt, int64_t max_length) const {
-  TV_ASSIGN_OR_RETURN(const Encoding alone, Run(prompt, std::nullopt, max_length));
+  TV_ASSIGN_OR_RETURN(const Encoding alone, Run(prompt, std::nullopt, max_length, truncation_side_));
   int32_t length = static_cast<int32_t>(alone.ids.size());
   if (length > 0 && tokenizer_->IsSpecial(alone.ids.back())) --length;
   return length;
@@ -100,7 +100,7 @@ Result<int32_t> TextEncoder::PromptLength(std::string_view prompt, int64_t max_l
 
 Result<EncodedText> TextEncoder::Encode(const InputText& input, int64_t max_length) const {
   const std::string joined = std::string(input.prompt) + std::string(input.text);
-  TV_ASSIGN_OR_RETURN(Encoding encoding, Run(joined, input.pair, max_length));
+  TV_ASSIGN_OR_RETURN(Encoding encoding, Run(joined, input.pair, max_length, input.truncation_side.value_or(truncation_side_)));
   EncodedText text;
   text.ids = std::move(encoding.ids);
   const bool typed = std::any_of(encoding.type_ids.begin(), encoding.type_ids.end(), [](int32_t t) { return t != 0; });

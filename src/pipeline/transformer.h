@@ -50,7 +50,8 @@ class TextEncoder {
   void NoSpecialTokens() { special_tokens_.emplace(); }
 
  private:
-  Result<Encoding> Run(std::string_view text, std::optional<std::string_view> pair, int64_t max_length) const;
+  Result<Encoding> Run(std::string_view text, std::optional<std::string_view> pair, int64_t max_length,
+                       Side side) const;
   Result<int32_t> PromptLength(std::string_view prompt, int64_t max_length) const;
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::optional<SpecialTokens> special_tokens_;

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "server/shared.h"
+
 namespace truevec {
 namespace {
 
@@ -14,135 +16,162 @@ bool EqualConstantTime(std::string_view given, std::string_view key) {
   return difference == 0;
 }
 
-void Append(std::vector<Route>* all, const std::vector<Route>& more) {
-  all->insert(all->end(), more.begin(), more.end());
+std::string_view KeyOf(const ServerRequest& request) {
+  std::string_view given = request.Header("authorization");
+  if (given.empty()) return request.Header("x-api-key");
+  constexpr std::string_view kScheme = "bearer ";
+  if (given.size() < kScheme.size()) return given;
+  for (size_t i = 0; i < kScheme.size(); ++i) {
+    const char c = given[i] >= 'A' && given[i] <= 'Z' ? static_cast<char>(given[i] + 32) : given[i];
+    if (c != kScheme[i]) return given;
+  }
+  return given.substr(kScheme.size());
+}
+
+std::string PercentDecode(std::string_view text) {
+  std::string out;
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  };
+  for (size_t i = 0; i < text.size(); ++i) {
+    const int high = text[i] == '%' && i + 2 < text.size() ? digit(text[i + 1]) : -1;
+    const int low = high >= 0 ? digit(text[i + 2]) : -1;
+    if (low >= 0) {
+      out += static_cast<char>(high * 16 + low);
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
 }
 
 }  // namespace
 
-App::App(AppOptions options) : options_(std::move(options)) {
-  Append(&routes_, OpenAiRoutes());
-  Append(&routes_, TeiRoutes());
-  Append(&routes_, OwnRoutes());
+bool Can(const ServingModel& model, Ability ability) {
+  switch (ability) {
+    case Ability::kVectors:
+      return model.gives_vectors();
+    case Ability::kSparse:
+      return model.as() == "sparse";
+    case Ability::kTokenVectors:
+      return model.as() == "dense" || model.as() == "multi-vector";
+    case Ability::kScores:
+      return model.as() != "sparse";
+    case Ability::kAny:
+      return true;
+  }
+  return false;
 }
 
-void App::SetModels(std::vector<ServedModel> models) {
-  models_ = std::move(models);
+App::App(AppOptions options)
+    : options_(std::move(options)),
+      models_(std::make_shared<const ModelSet>()),
+      telemetry_(options_.telemetry),
+      scheduler_(options_.queue, [this](const BatchReport& batch) { metrics_.AddBatch(batch); }) {
+  for (const auto& dialect : {OpenAiRoutes(), TeiRoutes(), CohereRoutes(), OllamaRoutes(), LlamaCppRoutes(),
+                              VllmRoutes(), WeaviateRoutes(), OwnRoutes(), SharedRoutes(), PageRoutes()}) {
+    routes_.insert(routes_.end(), dialect.begin(), dialect.end());
+  }
+  openapi_ = WriteOpenApi(routes_);
+}
+
+void App::SetModels(ModelSet models) {
+  {
+    const std::lock_guard lock(mutex_);
+    models_ = std::make_shared<const ModelSet>(std::move(models));
+  }
   ready_ = true;
 }
 
-const ServedModel* App::Find(const std::string& id) const {
-  for (const ServedModel& model : models_) {
-    if (id.empty() || model.id == id) return &model;
-  }
-  return nullptr;
+std::shared_ptr<const ModelSet> App::models() const {
+  const std::lock_guard lock(mutex_);
+  return models_;
 }
 
-const Route* App::FindRoute(const HttpRequest& request, const Route** same_path) const {
+const Route* App::FindRoute(const std::string& method, const std::string& path, std::string* allowed,
+                            std::string* rest) const {
   for (const Route& route : routes_) {
-    if (request.path != route.path) continue;
-    *same_path = &route;
-    if (request.method == route.method || (request.method == "HEAD" && route.method == std::string_view("GET"))) {
+    const std::string_view pattern = route.path;
+    const size_t open = pattern.find('{');
+    const bool same = open == std::string_view::npos
+                          ? path == pattern
+                          : path.size() > open && path.compare(0, open, pattern.substr(0, open)) == 0;
+    if (!same) continue;
+    if (method == route.method || (method == "HEAD" && route.method == std::string_view("GET"))) {
+      if (open != std::string_view::npos) *rest = PercentDecode(std::string_view(path).substr(open));
       return &route;
     }
+    if (allowed->find(route.method) == std::string::npos) *allowed += (allowed->empty() ? "" : ", ") + std::string(route.method);
   }
   return nullptr;
 }
 
-bool App::Authorized(const HttpRequest& request) const {
-  constexpr std::string_view kScheme = "Bearer ";
-  if (options_.api_key.empty()) return true;
-  const std::string_view given = request.authorization;
-  return given.starts_with(kScheme) && EqualConstantTime(given.substr(kScheme.size()), options_.api_key);
+const Dialect& App::DialectOf(const std::string& path) const {
+  for (const Route& route : routes_) {
+    if (path == route.path) return *route.dialect;
+  }
+  return path.starts_with("/api/") ? kOllama : path.starts_with("/v1/") || path.starts_with("/v2/") ? kOpenAi : kOwn;
 }
 
-void App::Handle(const HttpRequest& request, HttpReply reply) {
-  HttpReply answer = [reply = std::move(reply), id = request.request_id](HttpResponse response) {
-    if (!id.empty()) response.headers["x-request-id"] = id;
-    reply(std::move(response));
-  };
-  const Route* same_path = nullptr;
-  const Route* route = FindRoute(request, &same_path);
-  const ErrorWriter writer = same_path != nullptr ? same_path->error : OpenAiRoutes().front().error;
-  if (same_path == nullptr) return answer(ErrorResponse(writer, 404, "no route " + request.path));
-  if (route == nullptr) {
-    HttpResponse response = ErrorResponse(writer, 405, request.path + " takes " + same_path->method);
-    response.headers["allow"] = same_path->method;
-    return answer(std::move(response));
-  }
-  if (route->inference && !Authorized(request)) {
-    HttpResponse response = ErrorResponse(writer, 401, "missing or wrong API key; expected Authorization: Bearer KEY");
-    response.headers["www-authenticate"] = "Bearer";
-    return answer(std::move(response));
-  }
-  if (route->inference && !ready()) {
-    HttpResponse response = ErrorResponse(writer, 503, draining_ ? "the server is stopping" : "the model is loading");
-    response.headers["retry-after"] = "1";
-    return answer(std::move(response));
-  }
-  route->handle(*this, request, answer);
+bool App::Authorized(const ServerRequest& request) const {
+  if (options_.api_keys.empty()) return true;
+  const std::string_view given = KeyOf(request);
+  bool found = false;
+  for (const std::string& key : options_.api_keys) found |= EqualConstantTime(given, key);
+  return found;
 }
 
-HttpResponse ErrorResponse(ErrorWriter writer, int status, const std::string& message) {
-  HttpResponse response;
-  response.status = status;
-  response.body = writer(status, message);
-  return response;
-}
-
-HttpResponse JsonResponse(std::string body) {
-  HttpResponse response;
-  response.body = std::move(body);
-  return response;
-}
-
-Result<std::vector<std::string>> ReadTexts(const JsonRef& value, size_t max_texts) {
-  if (value.is_string()) {
-    TV_ASSIGN_OR_RETURN(std::string text, value.String());
-    return std::vector<std::string>{std::move(text)};
-  }
-  if (!value.is_array()) return value.TypeError("a string or an array of strings");
-  if (value.size() == 0) return InputError(value.Where() + ": expected at least one text, got an empty array");
-  if (value.size() > max_texts) {
-    return InputError(value.Where() + ": expected at most " + std::to_string(max_texts) + " texts, got " +
-                      std::to_string(value.size()));
-  }
-  std::vector<std::string> texts;
-  for (size_t i = 0; i < value.size(); ++i) {
-    const JsonRef item = value.At(i);
-    if (item.is_number() || item.is_array()) {
-      return InputError(item.Where() +
-                        ": expected a string, got token ids; another tokenizer's ids would give wrong vectors. Send "
-                        "text (LangChain: check_embedding_ctx_length=False)");
-    }
-    TV_ASSIGN_OR_RETURN(std::string text, item.String());
-    texts.push_back(std::move(text));
-  }
-  return texts;
-}
-
-void AddVectorHeaders(const Embedder& embedder, const EmbedResult& result, HttpResponse* response) {
-  response->headers["x-truevec-fingerprint"] = embedder.fingerprint();
-  if (result.truncated_texts > 0) {
-    response->headers["x-truevec-truncated-texts"] = std::to_string(result.truncated_texts);
+void App::AddCors(const ServerRequest& request, ServerResponse* response) const {
+  const std::string origin(request.Header("origin"));
+  if (origin.empty() || options_.cors_origins.empty()) return;
+  for (const std::string& allowed : options_.cors_origins) {
+    if (allowed != "*" && allowed != origin) continue;
+    response->headers["access-control-allow-origin"] = allowed == "*" ? "*" : origin;
+    response->headers["access-control-expose-headers"] = "*";
+    if (allowed != "*") response->headers["vary"] = "origin";
+    return;
   }
 }
 
-HttpResponse FailureResponse(ErrorWriter writer, const Status& status, int input_status) {
-  const bool full = status.code() == Code::kUnavailable;
-  const int http_status = full ? 429 : status.code() == Code::kBadInput ? input_status : HttpStatus(status.code());
-  HttpResponse response = ErrorResponse(writer, http_status, status.message());
-  if (full) response.headers["retry-after"] = "1";
-  return response;
+std::string App::ErrorBody(int status, const std::string& message, const std::string& path) const {
+  ApiError error;
+  error.kind = KindOfStatus(status);
+  error.message = message;
+  return WriteJson(DialectOf(path).write(error, status));
 }
 
-void AppendVector(std::string* out, const float* values, size_t width) {
-  *out += '[';
-  for (size_t i = 0; i < width; ++i) {
-    if (i > 0) *out += ',';
-    AppendFloat(out, values[i]);
+void App::Handle(ServerRequest request, std::shared_ptr<HttpExchange> exchange) {
+  const auto call = std::make_shared<Call>(this, std::move(request), std::move(exchange));
+  const ServerRequest& asked = call->request();
+  std::string allowed;
+  if (asked.path == "/metrics" && !options_.metrics) return call->Fail({ErrorKind::kNoRoute, "metrics are off"});
+  call->route_ = FindRoute(asked.method, asked.path, &allowed, &call->path_rest_);
+  if (call->route_ == nullptr && asked.method == "OPTIONS") {
+    ServerResponse response;
+    response.status = 204;
+    response.headers["access-control-allow-methods"] = "GET, POST, OPTIONS";
+    response.headers["access-control-allow-headers"] = "*, authorization";
+    response.headers["access-control-max-age"] = "86400";
+    return call->Reply(std::move(response));
   }
-  *out += ']';
+  if (call->route_ == nullptr) {
+    if (allowed.empty()) return call->Fail({ErrorKind::kNoRoute, "no route " + asked.path});
+    call->headers_["allow"] = allowed;
+    return call->Fail({ErrorKind::kMethod, asked.path + " takes " + allowed + ", not " + asked.method});
+  }
+  const bool metrics = asked.path == "/metrics";
+  const bool guarded = metrics ? options_.metrics_need_key : call->route_->access != Access::kOpen;
+  if (guarded && !Authorized(asked)) {
+    call->headers_["www-authenticate"] = "Bearer";
+    return call->Fail({ErrorKind::kUnauthorized, "missing or wrong API key; expected Authorization: Bearer KEY"});
+  }
+  if (call->route_->access == Access::kInference && !ready()) {
+    ApiError error{ErrorKind::kUnavailable, draining_ ? "the server is stopping" : "the model is loading"};
+    error.retry_after = std::chrono::seconds(1);
+    return call->Fail(error);
+  }
+  call->ReadBodyAndRun();
 }
 
 }  // namespace truevec

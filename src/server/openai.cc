@@ -1,133 +1,146 @@
-// OpenAI's embeddings API: POST /v1/embeddings, GET /v1/models.
-#include <bit>
-#include <cstring>
+// OpenAI's embeddings API: POST /v1/embeddings, GET /v1/models. https://platform.openai.com/docs/api-reference/embeddings
+// The fields of servers that speak it too are understood: Jina's `task`, `normalized` and `embedding_type`, vLLM's
+// `truncate_prompt_tokens`, and prompt_name.
+#include "server/openai.h"
 
-#include "server/app.h"
+#include "server/vectors.h"
 
 namespace truevec {
 namespace {
 
-std::string WriteError(int status, const std::string& message) {
-  const char* type = status == 401   ? "authentication_error"
-                     : status == 429 ? "rate_limit_error"
-                     : status >= 500 ? "server_error"
-                                     : "invalid_request_error";
-  return WriteJson(json::object{
-      {"error", json::object{{"message", message}, {"type", type}, {"param", nullptr}, {"code", nullptr}}}});
+json::value WriteError(const ApiError& error, int status) {
+  const char* type = status == 429 ? "rate_limit_error" : status >= 500 ? "server_error" : "invalid_request_error";
+  json::value code = nullptr;
+  if (error.kind == ErrorKind::kUnauthorized) code = "invalid_api_key";
+  if (error.kind == ErrorKind::kNoModel) code = "model_not_found";
+  if (error.kind == ErrorKind::kFull) code = "rate_limit_exceeded";
+  if (error.kind == ErrorKind::kTooLong) code = "context_length_exceeded";
+  const json::value param = error.param.empty() ? json::value() : json::value(error.param);
+  return json::object{
+      {"error", json::object{{"message", error.message}, {"type", type}, {"param", param}, {"code", code}}}};
 }
 
-// Little-endian float32, RFC 4648 base64.
-std::string Base64(const float* values, size_t count) {
-  static_assert(std::endian::native == std::endian::little);
-  constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string bytes(count * sizeof(float), '\0');
-  std::memcpy(bytes.data(), values, bytes.size());
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    for (size_t k = 0; k < 3; ++k) {
-      group = group << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-    }
-    for (size_t k = 0; k < 4; ++k) {
-      out += i + k <= bytes.size() ? kAlphabet[group >> (18 - 6 * k) & 63] : '=';
-    }
+int StatusOf(ErrorKind kind) { return kind == ErrorKind::kTooLong ? 422 : 0; }
+
+constexpr const char* kInputNote = "Text, or up to 2048 texts. Token ids are refused unless --accept-token-ids.";
+
+const Schema kEmbeddings{
+    "EmbeddingsRequest",
+    {{"input", FieldType::kInputs, kInputNote, true},
+     {"model", FieldType::kString, "The id of a served model; left out: the first that gives vectors."},
+     {"encoding_format", FieldType::kString, "How vectors are written; base64 is little-endian float32.", false,
+      {"float", "base64"}},
+     {"dimensions", FieldType::kInt, "Keep the first N values, then unit length.", false, {}, 1},
+     {"user", FieldType::kString, "Ignored."},
+     {"prompt_name", FieldType::kString, "One of the model's own prompts."},
+     {"prompt", FieldType::kString, "Text put in front of every input."},
+     {"task", FieldType::kString, "query, document, retrieval.query, retrieval.passage, or the name of a prompt."},
+     {"input_type", FieldType::kString, "As task."},
+     {"task_type", FieldType::kString, "As task."},
+     {"normalize", FieldType::kBool, "Unit length, whatever the model does."},
+     {"normalized", FieldType::kBool, "As normalize."},
+     {"embedding_type", FieldType::kString, "As encoding_format, and quantised forms.", false,
+      {"float", "base64", "int8", "uint8", "binary", "ubinary"}},
+     {"truncate", FieldType::kBool, "false: refuse a text that is too long."},
+     {"truncate_prompt_tokens", FieldType::kInt, "Cut texts to N tokens; -1: the model's maximum.", false, {}, -1},
+     {"embed_dtype", FieldType::kString, "Only float32.", false, {"float32"}},
+     {"endianness", FieldType::kString, "Only little.", false, {"little", "native"}}}};
+
+std::optional<ApiError> ReadTask(const Body& body, const ServingModel& model, TaskRequest* task) {
+  if (auto fault = SetDimensions(model, body.Int("dimensions"), "dimensions", &task->embed)) return fault;
+  for (const char* field : {"task", "input_type", "task_type"}) {
+    if (body.Has(field)) SetTask(model, body.String(field), &task->encode);
   }
-  return out;
+  if (auto fault = SetPromptName(model, body.String("prompt_name"), "prompt_name", &task->encode)) return fault;
+  if (body.Has("prompt")) task->encode.prompt.prompt = body.String("prompt");
+  for (const char* field : {"normalized", "normalize"}) {
+    if (body.Has(field)) task->embed.normalize = body.Bool(field);
+  }
+  task->encode.error_when_long = !body.Bool("truncate").value_or(true);
+  const int64_t cut = body.Int("truncate_prompt_tokens").value_or(-1);
+  if (cut == 0) {
+    return ApiError{ErrorKind::kValue, "truncate_prompt_tokens: expected -1 or at least 1", "truncate_prompt_tokens"};
+  }
+  if (cut > 0) task->encode.max_length = model.max_length() > 0 ? std::min(cut, model.max_length()) : cut;
+  return std::nullopt;
 }
 
-struct EmbeddingsRequest {
-  std::string model;
-  std::vector<std::string> texts;
-  EmbedParams params;
-  bool base64 = false;
-};
-
-Status ReadDimensions(const JsonRef& value, EmbedParams* params) {
-  if (!value.present() || value.is_null()) return Status::Ok();
-  TV_ASSIGN_OR_RETURN(params->truncate_dim, value.Int());
-  params->normalize = true;
-  if (*params->truncate_dim < 1) return InputError(value.Where() + ": expected at least 1");
-  return Status::Ok();
+std::string WriteReply(const TaskResult& result, const ServingModel& model, const std::string& id,
+                       VectorFormat format) {
+  std::string out = R"({"object":"list","data":[)";
+  for (size_t i = 0; i < CountOf(result); ++i) {
+    out += std::string(i > 0 ? "," : "") + R"({"object":"embedding","index":)" + std::to_string(i) + R"(,"embedding":)";
+    AppendFormatted(&out, model, RowOf(result, i), format);
+    out += '}';
+  }
+  return out + R"(],"model":)" + WriteJson(json::value(id)) + R"(,"usage":)" + WriteJson(Usage(result)) + '}';
 }
 
-Result<EmbeddingsRequest> Read(const JsonRef& root, size_t max_texts) {
-  EmbeddingsRequest request;
-  TV_RETURN_IF_ERROR(root.ExpectObject());
-  if (const JsonRef model = root["model"]; model.present() && !model.is_null()) {
-    TV_ASSIGN_OR_RETURN(request.model, model.String());
-  }
-  TV_ASSIGN_OR_RETURN(request.texts, ReadTexts(root["input"], max_texts));
-  TV_RETURN_IF_ERROR(ReadDimensions(root["dimensions"], &request.params));
-  if (const JsonRef format = root["encoding_format"]; format.present() && !format.is_null()) {
-    TV_ASSIGN_OR_RETURN(const std::string name, format.String());
-    if (name != "float" && name != "base64") return InputError(format.Where() + ": expected float or base64");
-    request.base64 = name == "base64";
-  }
-  return request;
+void Embeddings(const CallPtr& call, const Body& body) {
+  auto model = call->Model(body.String("model"), Ability::kVectors);
+  if (!model.ok()) return call->Fail(model.error());
+  const ServedModel& served = **model;
+  TaskRequest task;
+  auto texts = body.Texts("input", call->limits());
+  if (!texts.ok()) return call->Fail(texts.error());
+  task.texts = std::move(*texts);
+  if (auto fault = ReadTask(body, *served.model, &task)) return call->Fail(*fault);
+  const VectorFormat format =
+      FormatByName(body.Has("embedding_type") ? body.Choice("embedding_type") : body.Choice("encoding_format", "float"));
+  if (auto fault = CheckFormat(*served.model, format, task.embed)) return call->Fail(*fault);
+  call->Submit(served, std::move(task), [model = served.model, id = served.id(), format](const TaskResult& result) {
+    return WriteReply(result, *model, id, format);
+  });
 }
 
-std::string WriteReply(const EmbedResult& result, const std::string& model, bool base64) {
-  std::string body = R"({"object":"list","data":[)";
-  const size_t texts = result.vectors.size() / result.width;
-  for (size_t i = 0; i < texts; ++i) {
-    const float* row = result.vectors.data() + i * result.width;
-    body +=
-        std::string(i > 0 ? "," : "") + R"({"object":"embedding","index":)" + std::to_string(i) + R"(,"embedding":)";
-    if (base64) {
-      body += '"' + Base64(row, result.width) + '"';
-    } else {
-      AppendVector(&body, row, result.width);
-    }
-    body += '}';
-  }
-  const std::string tokens = std::to_string(result.tokens);
-  return body + R"(],"model":)" + WriteJson(json::value(model)) + R"(,"usage":{"prompt_tokens":)" + tokens +
-         R"(,"total_tokens":)" + tokens + "}}";
+json::object ModelCard(const CallPtr& call, const ServedModel& served) {
+  const auto created =
+      std::chrono::duration_cast<std::chrono::seconds>(call->app().started().time_since_epoch()).count();
+  return {{"id", served.id()},
+          {"object", "model"},
+          {"created", created},
+          {"owned_by", "truevec"},
+          {"max_model_len", served.model->max_length()},
+          {"dimension", served.model->dimension()},
+          {"kind", served.model->as()},
+          {"fingerprint", served.model->fingerprint()}};
 }
 
-void Embeddings(App& app, const HttpRequest& http, const HttpReply& reply) {
-  const auto body = JsonFile::Parse(http.body, "body", Code::kBadInput);
-  if (!body.ok()) return reply(ErrorResponse(WriteError, 400, body.status().message()));
-  auto request = Read(body->root(), app.options().max_texts);
-  if (!request.ok()) return reply(ErrorResponse(WriteError, 400, request.status().message()));
-  const ServedModel* model = app.Find(request->model);
-  if (model == nullptr) {
-    return reply(ErrorResponse(WriteError, 404, "no model \"" + request->model + "\"; see /v1/models"));
-  }
-  const Embedder& embedder = model->scheduler->embedder();
-  if (request->params.truncate_dim > static_cast<int64_t>(embedder.dimension())) {
-    return reply(
-        ErrorResponse(WriteError, 400, "dimensions: expected at most " + std::to_string(embedder.dimension())));
-  }
-  model->scheduler->Submit(std::move(request->texts), request->params,
-                           [reply, &embedder, id = model->id, base64 = request->base64](const EmbedResult& result) {
-                             if (!result.status.ok()) return reply(FailureResponse(WriteError, result.status, 422));
-                             HttpResponse response = JsonResponse(WriteReply(result, id, base64));
-                             AddVectorHeaders(embedder, result, &response);
-                             reply(std::move(response));
-                           });
-}
-
-void Models(App& app, const HttpRequest&, const HttpReply& reply) {
+void Models(const CallPtr& call, const Body&) {
   json::array data;
-  if (app.ready()) {
-    for (const ServedModel& model : app.models()) {
-      data.push_back(json::object{{"id", model.id},
-                                  {"object", "model"},
-                                  {"created", 0},
-                                  {"owned_by", "truevec"},
-                                  {"max_model_len", model.scheduler->embedder().max_length()}});
-    }
-  }
-  reply(JsonResponse(WriteJson(json::object{{"object", "list"}, {"data", std::move(data)}})));
+  for (const ServedModel& served : call->models()) data.push_back(ModelCard(call, served));
+  call->ReplyJson(json::object{{"object", "list"}, {"data", std::move(data)}});
 }
+
+void OneModel(const CallPtr& call, const Body&) {
+  auto model = call->Model(call->path_rest(), Ability::kAny);
+  if (!model.ok()) return call->Fail(model.error());
+  call->ReplyJson(ModelCard(call, **model));
+}
+
+constexpr const char* kEmbeddingsReply = R"({"type":"object","required":["object","data","model","usage"],"properties":{
+"object":{"const":"list"},"model":{"type":"string"},
+"data":{"type":"array","items":{"type":"object","required":["object","index","embedding"],"properties":{
+"object":{"const":"embedding"},"index":{"type":"integer"},
+"embedding":{"anyOf":[{"type":"array","items":{"type":"number"}},{"type":"string"}]}}}},
+"usage":{"type":"object","required":["prompt_tokens","total_tokens"]}}})";
+constexpr const char* kModelReply =
+    R"({"type":"object","required":["id","object","max_model_len"],"properties":{"id":{"type":"string"}}})";
+constexpr const char* kModelsReply =
+    R"({"type":"object","required":["object","data"],"properties":{"data":{"type":"array"}}})";
 
 }  // namespace
 
+const Dialect kOpenAi{"openai", StatusOf, WriteError};
+const Schema& OpenAiEmbeddingsSchema() { return kEmbeddings; }
+void OpenAiEmbeddings(const CallPtr& call, const Body& body) { Embeddings(call, body); }
+
 std::vector<Route> OpenAiRoutes() {
-  return {{"POST", "/v1/embeddings", true, WriteError, Embeddings},
-          {"POST", "/embeddings", true, WriteError, Embeddings},
-          {"GET", "/v1/models", false, WriteError, Models}};
+  return {{"POST", "/v1/embeddings", Access::kInference, &kOpenAi, &kEmbeddings, Embeddings, "Vectors of texts.",
+           kEmbeddingsReply},
+          {"GET", "/v1/models", Access::kOpen, &kOpenAi, nullptr, Models, "The served models.", kModelsReply},
+          {"GET", "/v1/models/{model}", Access::kOpen, &kOpenAi, nullptr, OneModel, "One served model.", kModelReply},
+          {"GET", "/models", Access::kOpen, &kOpenAi, nullptr, Models, "The served models.", kModelsReply}};
 }
 
 }  // namespace truevec

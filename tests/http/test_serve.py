@@ -1,51 +1,25 @@
-"""truevec serve over real sockets: vectors bit-equal to `truevec embed`, errors, limits, drain."""
+"""truevec serve over real sockets: vectors bit-equal to `truevec embed`, errors, keys."""
 import base64
 import concurrent.futures
-import http.client
 import json
-import os
-import re
-import signal
-import socket
-import struct
-import subprocess
 import unittest
 
-BINARY = os.environ["TRUEVEC_BINARY"]
-MODEL = os.path.join(os.environ["TRUEVEC_GOLDEN"], "model")
+from serve_case import ServeCase, bits, offline
+
 TEXTS = [f"text number {i} " + "word " * (i % 17) for i in range(120)] + ["", "héllo wörld", "日本"]
+KEY = {"Authorization": "Bearer secret"}
 
 
-def bits(vector):
-    return struct.pack(f"<{len(vector)}f", *vector)
+class ServeTest(ServeCase):
+    options = ("--served-model-name", "m", "--max-body", "200000", "--api-key", "secret", "--api-key", "second")
 
-
-class ServeTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = subprocess.Popen([BINARY, "serve", MODEL, "--port", "0", "--served-model-name", "m", "--max-body",
-                                       "200000", "--api-key", "secret"], stderr=subprocess.PIPE, text=True)
-        cls.port = int(re.search(r":(\d+)$", cls.server.stderr.readline().strip())[1])
-        offline = subprocess.run([BINARY, "embed", MODEL, "--", *TEXTS], capture_output=True, check=True)
-        cls.offline = [bits(json.loads(line)["embedding"]) for line in offline.stdout.splitlines()]
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.send_signal(signal.SIGTERM)
-        assert cls.server.wait(20) == 0
-        cls.server.stderr.close()
-
-    def call(self, path, body=None, key="secret", raw=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        data = raw if raw is not None else None if body is None else json.dumps(body)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        connection.request("GET" if data is None else "POST", path, data, headers)
-        response = connection.getresponse()
-        result = response.status, json.loads(response.read()), response.headers
-        connection.close()
-        return result
+    def call(self, path, body=None, headers=KEY, raw=None):
+        method = "GET" if body is None and raw is None else "POST"
+        return self.server.request(method, path, body, headers, raw)
 
     def test_openai_bits_concurrent(self):
+        expected = offline(TEXTS)
+
         def ask(i):
             chosen = [(i * 7 + k) % len(TEXTS) for k in range(1 + i % 9)]
             form = "base64" if i % 2 else "float"
@@ -55,45 +29,52 @@ class ServeTest(unittest.TestCase):
             self.assertTrue(headers["x-truevec-fingerprint"].startswith("tv1:"))
             for k, row in zip(chosen, reply["data"], strict=True):
                 got = base64.b64decode(row["embedding"]) if form == "base64" else bits(row["embedding"])
-                self.assertEqual(got, self.offline[k])
+                self.assertEqual(got, expected[k])
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
             list(pool.map(ask, range(200)))
 
-    def test_tei_embed(self):
-        status, reply, _ = self.call("/embed", {"inputs": TEXTS[:3], "normalize": False, "truncate": True})
-        self.assertEqual((status, len(reply)), (200, 3))
-        status, reply, _ = self.call("/embed", {"inputs": "word " * 5000})
-        self.assertEqual((status, reply["error_type"]), (422, "Validation"))
-
     def test_errors(self):
-        for raw in ("{", "[" * 5000, '{"input":"\xff"}'.encode("latin-1"), '{"input":1}', '{"input":[]}', "null",
+        for raw in ("{", "[" * 5000, '{"input":"\xff"}'.encode("latin-1"), '{"input":1}', '{"input":[]}', "null", "",
                     '{"input":[[1,2]]}', '{"input":"a","dimensions":0}', '{"input":"a","dimensions":1e999}',
-                    '{"input":"a","encoding_format":"x"}', '{"input":NaN}'):
+                    '{"input":"a","encoding_format":"x"}', '{"input":NaN}', '{"input":["a",null]}', '{}', '[]',
+                    '{"input":"a","dimensions":99999999999999999999}', '{"input":"a"} x', '{"input":"a","model":{}}'):
             status, reply, _ = self.call("/v1/embeddings", raw=raw)
             self.assertEqual((status, reply["error"]["type"]), (400, "invalid_request_error"), raw[:40])
-        self.assertEqual(self.call("/v1/embeddings", {"input": "a"}, key="secreT")[0], 401)
-        self.assertEqual(self.call("/embed", {"inputs": "a"}, key=None)[0], 401)
+        _, reply, _ = self.call("/v1/embeddings", {"input": ["a", 5]})
+        self.assertEqual(reply["error"]["param"], "input[1]")
         self.assertEqual(self.call("/v1/embeddings", {"input": "a", "model": "other"})[0], 404)
         self.assertEqual(self.call("/nowhere", {})[0], 404)
-        self.assertEqual(self.call("/v1/embeddings")[0], 405)
+        status, _, headers = self.call("/v1/embeddings")
+        self.assertEqual((status, headers["allow"]), (405, "POST"))
         self.assertEqual(self.call("/v1/embeddings", {"input": "a" * 300000})[0], 413)
-        self.assertEqual(self.call("/v1/models", key=None)[1]["data"][0]["id"], "m")
-        self.assertEqual(self.call("/health", key=None)[0], 200)
+        # Duplicate keys: the last one counts, as in Python; unknown fields and nulls are ignored.
+        status, reply, _ = self.call("/v1/embeddings", raw='{"input":"x","input":"a","user":null,"more":{"a":[1]}}')
+        self.assertEqual((status, bits(reply["data"][0]["embedding"])), (200, offline(["a"])[0]))
 
-    def raw(self, data):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-            received = b""
-            while chunk := connection.recv(65536):
-                received += chunk
-        return received
+    def test_keys(self):
+        for path, body in (("/v1/embeddings", {"input": "a"}), ("/embed", {"inputs": "a"}), ("/", {"inputs": "a"}),
+                           ("/api/embed", {"input": "a"}), ("/v2/embed", {"texts": ["a"]}), ("/embedding", {"content": "a"}),
+                           ("/rerank", {"query": "a", "texts": ["b"]}), ("/tokenize", {"inputs": "a"}), ("/decode", {"ids": [1]}),
+                           ("/pooling", {"input": "a"}), ("/score", {"text_1": "a", "text_2": "b"}),
+                           ("/vectors", {"text": "a"}), ("/explain", {"text": "a"}), ("/similarity", {"inputs": {}}),
+                           ("/invocations", {"inputs": "a"}), ("/detokenize", {"tokens": [1]})):
+            for headers in ({}, {"Authorization": "Bearer secreT"}, {"Authorization": "Bearer "}, {"x-api-key": "s"},
+                            {"Authorization": "Bearer secretsecret"}):
+                status, _, reply_headers = self.call(path, body, headers)
+                self.assertEqual((status, reply_headers["www-authenticate"]), (401, "Bearer"), path)
+        for headers in (KEY, {"authorization": "bearer second"}, {"Authorization": "secret"}, {"x-api-key": "second"}):
+            self.assertEqual(self.call("/embed", {"inputs": "a"}, headers)[0], 200)
+        self.assertEqual(self.call("/v1/models", headers={})[1]["data"][0]["id"], "m")
+        for path in ("/health", "/live", "/ready", "/ping", "/openapi.json", "/meta", "/.well-known/live", "/metrics"):
+            self.assertLess(self.call(path, headers={})[0], 300, path)
 
-    def test_raw_sockets(self):
-        self.assertIn(b" 400 ", self.raw(b"nonsense\r\n\r\n").split(b"\r\n")[0])
-        self.assertIn(b" 431 ", self.raw(b"GET / HTTP/1.1\r\nx: " + b"a" * 20000 + b"\r\n\r\n").split(b"\r\n")[0])
-        two = self.raw(b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n" * 2)  # pipelined, then half-closed
-        self.assertEqual(two.count(b"HTTP/1.1 200 OK"), 2)
+    def test_request_id_and_timing(self):
+        _, _, headers = self.call("/embed", {"inputs": "a"}, {**KEY, "x-request-id": "my-id"})
+        self.assertEqual(headers["x-request-id"], "my-id")
+        self.assertIn("inference;dur=", headers["server-timing"])
+        self.assertEqual(headers["x-compute-tokens"], "3")
+        _, _, headers = self.call("/nowhere", {}, {**KEY, "x-request-id": "bad id\t"})
+        self.assertRegex(headers["x-request-id"], "^[0-9a-f]{32}$")
 
 
 if __name__ == "__main__":

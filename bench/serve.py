@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""./dev bench serve: throughput and latency of `truevec serve` against the same work offline, on this machine.
+
+Closed loop with 1, 8 and 32 clients, open loop at 0.5, 1, 2 and 5 times the measured capacity, mixed lengths; every
+reply is compared with the offline vector bit by bit. Then: a burst of connections, idle connections, restart after a
+kill. Prints a table and, with --json FILE, the figures. Exit 1 when a reply was wrong or lost.
+"""
+import argparse
+import base64
+import json
+import os
+import random
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+WORDS = ("the of and to in is that for it as was with be by on not he his but at are this have from or had an they "
+         "which one you were all her she there would their we him been has when who will no more if out so up said what "
+         "its about than into them can only other time new some could these two may first then do any like my now over "
+         "such our man me even most made after also did many off before must well back through years where much your way "
+         "down should because long each just state those people too mr how little good world make very year still see own "
+         "work men day get here between both life being under three never know same last another while us might great").split()
+
+
+def make_texts(count, shortest, longest, seed):
+    chooser = random.Random(seed)
+    return [" ".join(chooser.choices(WORDS, k=chooser.randint(shortest, longest))) for _ in range(count)]
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.folder = tempfile.mkdtemp(prefix="truevec-bench-")
+        self.process = None
+        self.rows = []
+
+    def offline(self, texts, name):
+        """Texts per second of `truevec embed`, and the vectors' base64."""
+        source, target = (os.path.join(self.folder, name + end) for end in (".txt", ".npy"))
+        with open(source, "w", encoding="utf-8") as file:
+            file.write("\n".join(texts) + "\n")
+        command = [self.options.binary, "embed", self.options.model, "--input", source, "--output", target, "--quiet",
+                   "--threads", str(self.options.threads)]
+        empty = os.path.join(self.folder, "one.txt")
+        with open(empty, "w", encoding="utf-8") as file:
+            file.write("a\n")
+        start = time.monotonic()
+        subprocess.run([*command[:4], empty, "--output", os.path.join(self.folder, "one.npy"), *command[7:]], check=True)
+        loading = time.monotonic() - start
+        start = time.monotonic()
+        subprocess.run(command, check=True)
+        seconds = max(time.monotonic() - start - loading, 1e-6)
+        with open(target, "rb") as file:
+            data = file.read()
+        width = int(re.search(rb"'shape': \(\d+, (\d+)\)", data[:256])[1])
+        header = 10 + struct.unpack("<H", data[8:10])[0]
+        rows = [data[header + i * 4 * width:header + (i + 1) * 4 * width] for i in range(len(texts))]
+        requests, expected = (os.path.join(self.folder, name + end) for end in (".requests", ".expected"))
+        with open(requests, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps({"input": text, "encoding_format": "base64"}) + "\n" for text in texts)
+        with open(expected, "w", encoding="utf-8") as file:
+            file.writelines('"embedding":"%s"\n' % base64.b64encode(row).decode() for row in rows)
+        return len(texts) / seconds
+
+    def start(self):
+        begin = time.monotonic()
+        self.process = subprocess.Popen([self.options.binary, "serve", self.options.model, "--port", "0", "--threads",
+                                         str(self.options.threads), *self.options.serve], stderr=subprocess.PIPE, text=True)
+        line = self.process.stderr.readline()
+        self.port = int(re.search(r":(\d+)$", line.strip())[1])
+        return time.monotonic() - begin
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        self.process.wait(60)
+        self.process.stderr.close()
+
+    def load(self, name, label, **arguments):
+        command = [self.options.load, "--port", str(self.port), "--requests", os.path.join(self.folder, name + ".requests"),
+                   "--expected", os.path.join(self.folder, name + ".expected"), "--seconds", str(self.options.seconds)]
+        for key, value in arguments.items():
+            command += ["--" + key, str(value)]
+        result = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        result["label"] = label
+        self.rows.append(result)
+        print(f"{label:34} {result['ok_per_second']:9.1f}/s  p50 {result['p50_ms']:8.1f} ms  p99 {result['p99_ms']:8.1f} ms"
+              f"  429 {result['refused']:6}  wrong {result['mismatched'] + result['failed'] + result['lost']}", flush=True)
+        return result
+
+    def memory(self):
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024
+
+    def connections(self):
+        before = self.memory()
+        sockets = []
+        for _ in range(2000):
+            sockets.append(socket.create_connection(("127.0.0.1", self.port), timeout=10))
+        for one in sockets:
+            one.sendall(b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n")
+        for one in sockets:
+            one.recv(4096)
+        idle = self.memory() - before
+        for one in sockets:
+            one.close()
+        start = time.monotonic()
+        sockets = [socket.create_connection(("127.0.0.1", self.port), timeout=10) for _ in range(256)]
+        for one in sockets:
+            one.sendall(b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n")
+        for one in sockets:
+            one.recv(4096)
+        burst = time.monotonic() - start
+        for one in sockets:
+            one.close()
+        return idle, burst
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--load", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--soak", type=float, default=0, help="minutes of closed loop with 32 clients; memory must stay flat")
+    parser.add_argument("--json")
+    parser.add_argument("--serve", nargs="*", default=[], help="more options for truevec serve")
+    options = parser.parse_args()
+    bench = Bench(options)
+    offline = bench.offline(make_texts(400, 12, 52, 1), "texts")
+    mixed = bench.offline(make_texts(150, 4, 52, 2) + make_texts(30, 100, 240, 3), "mixed")
+    print(f"offline: {offline:.1f} texts/s of 16-64 tokens, {mixed:.1f} of mixed lengths; {options.threads} threads")
+    ready = bench.start()
+    bench.load("texts", "warm-up", clients=4)
+    bench.rows.clear()
+    figures = {"offline_texts_per_second": offline, "offline_mixed_texts_per_second": mixed}
+    for clients in (1, 8, 32):
+        capacity = bench.load("texts", f"closed loop, {clients} clients", clients=clients)["ok_per_second"]
+    bench.load("mixed", "closed loop, 32 clients, mixed", clients=32)
+    for factor in (0.5, 1, 2, 5):
+        result = bench.load("texts", f"open loop, {factor} x capacity", rate=capacity * factor)
+        figures[f"goodput_at_{factor}"] = result["ok_per_second"] / capacity
+        if factor == 0.5:
+            figures["p99_over_p50_at_half_load"] = result["p99_ms"] / result["p50_ms"]
+    figures["served_over_offline"] = capacity / offline
+    figures["idle_2000_connections_mib"], figures["burst_256_seconds"] = bench.connections()
+    if options.soak > 0:
+        before = bench.memory()
+        options.seconds = options.soak * 60
+        bench.load("mixed", f"soak, {options.soak} minutes", clients=32)
+        figures["soak_rss_mib"] = [before, bench.memory()]
+    bench.stop(signal.SIGKILL)
+    figures["first_ready_seconds"], figures["restart_ready_seconds"] = ready, bench.start()
+    bench.stop()
+    for name, value in figures.items():
+        print(f"{name:34} {value if isinstance(value, list) else round(value, 3)}")
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"rows": bench.rows, **figures}, file, indent=1)
+    wrong = sum(row["mismatched"] + row["failed"] + row["lost"] for row in bench.rows)
+    print(f"replies: {sum(row['ok'] for row in bench.rows)} bit-equal to offline, {wrong} wrong or lost")
+    sys.exit(1 if wrong else 0)
+
+
+main()
