@@ -113,7 +113,13 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   void NextRequest() {
     if (shared_->draining || (end_of_input_ && buffer_.size() == 0)) return CloseNow();
     if (buffer_.size() > 0 && !reading_) return ReadHeader();
-    if (buffer_.size() == 0 && !reading_) buffer_.shrink_to_fit();
+    if (buffer_.size() > 0) {  // the read that watches the client must end first
+      resuming_ = true;
+      beast::error_code ignored;
+      socket().cancel(ignored);
+      return;
+    }
+    if (!reading_) buffer_.shrink_to_fit();
     idle_ = true;
     SetDeadline(shared_->options.idle_timeout);
     if (!reading_) ReadAhead();
@@ -130,6 +136,10 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   void OnReadAhead(beast::error_code error, size_t bytes) {
     reading_ = false;
     buffer_.commit(bytes);
+    if (std::exchange(resuming_, false)) {
+      end_of_input_ = error && error != asio::error::operation_aborted;
+      return ReadHeader();
+    }
     if (error) {
       end_of_input_ = true;
       const bool half = error == asio::error::eof || error == asio::ssl::error::stream_truncated;
@@ -336,6 +346,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   bool reading_ = false;
   bool end_of_input_ = false;
   bool lingering_ = false;
+  bool resuming_ = false;
 };
 
 template <typename Stream>
