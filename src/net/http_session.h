@@ -127,10 +127,9 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
 
   void ReadAhead() {
     reading_ = true;
-    stream_.async_read_some(buffer_.prepare(1024),
-                            [self = this->shared_from_this()](beast::error_code error, size_t bytes) {
-                              self->OnReadAhead(error, bytes);
-                            });
+    stream_.async_read_some(
+        buffer_.prepare(1024),
+        [self = this->shared_from_this()](beast::error_code error, size_t bytes) { self->OnReadAhead(error, bytes); });
   }
 
   void OnReadAhead(beast::error_code error, size_t bytes) {
@@ -159,8 +158,8 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     parser_.emplace();
     parser_->body_limit(shared_->options.max_body);
     parser_->header_limit(static_cast<std::uint32_t>(shared_->options.max_header));
-    http::async_read_header(stream_, buffer_,
-                            *parser_, [self = this->shared_from_this()](beast::error_code error, size_t) {
+    http::async_read_header(stream_, buffer_, *parser_,
+                            [self = this->shared_from_this()](beast::error_code error, size_t) {
                               if (error) return self->OnReadError(error);
                               self->OnHeader();
                             });
@@ -316,11 +315,11 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     if (!reading_) Discard();
   }
   void Discard() {
-    socket().async_read_some(asio::buffer(discarded_), [self = this->shared_from_this()](beast::error_code error,
-                                                                                       size_t) {
-      if (error) return self->CloseNow();
-      self->Discard();
-    });
+    socket().async_read_some(asio::buffer(discarded_),
+                             [self = this->shared_from_this()](beast::error_code error, size_t) {
+                               if (error) return self->CloseNow();
+                               self->Discard();
+                             });
   }
   void CloseNow() {
     beast::error_code ignored;

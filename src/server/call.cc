@@ -76,7 +76,9 @@ Expected<const ServedModel*> Call::Model(const std::string& name, Ability abilit
                     "model"};
   }
   if (found == nullptr || !Can(*found->model, ability)) {
-    const std::string which = found == nullptr ? "no served model " : "the model \"" + found->id() + "\" is " + found->model->as() + "; none of its kind ";
+    const std::string which =
+        found == nullptr ? "no served model "
+                         : "the model \"" + found->id() + "\" is " + found->model->as() + "; none of its kind ";
     return ApiError{ErrorKind::kWrongModel, which + std::string(AbilityName(ability))};
   }
   return found;
@@ -199,9 +201,9 @@ void Call::Submit(const ServedModel& model, TaskRequest task, std::function<std:
       ServerResponse response;
       response.body = write(*shared);
       auto& headers = response.headers;
-      headers["server-timing"] = "queue;dur=" + Millis(shared->queue_time) + ", tokenize;dur=" +
-                                 Millis(shared->tokenize_time) + ", inference;dur=" + Millis(shared->inference_time) +
-                                 ", total;dur=" + Millis(shared->total_time);
+      headers["server-timing"] =
+          "queue;dur=" + Millis(shared->queue_time) + ", tokenize;dur=" + Millis(shared->tokenize_time) +
+          ", inference;dur=" + Millis(shared->inference_time) + ", total;dur=" + Millis(shared->total_time);
       if (self->route_->dialect == &kTei) {
         headers["x-compute-type"] = "cpu";
         headers["x-compute-characters"] = std::to_string(characters);
