@@ -1,7 +1,7 @@
-// Load on an embeddings server over HTTP/1.1, from one thread (epoll): closed loop (N clients, each asks again when it is
-// answered) or open loop (Poisson arrivals at a rate, whatever the server does; latency counts from the arrival, so that
-// a slow server cannot hide behind a waiting client). Every reply is compared byte by byte with the vector that it must
-// hold. Prints one JSON object.
+// Load on an embeddings server over HTTP/1.1, from one thread (epoll): closed loop (N clients, each asks again when it
+// is answered) or open loop (Poisson arrivals at a rate, whatever the server does; latency counts from the arrival, so
+// that a slow server cannot hide behind a waiting client). Every reply is compared byte by byte with the vector that it
+// must hold. Prints one JSON object.
 //
 //   serve_load --port P --requests FILE [--expected FILE] --seconds S (--clients N | --rate R [--connections N])
 //
@@ -131,7 +131,8 @@ class Load {
   void Send(Connection* connection, Clock::time_point arrival) {
     connection->request = next_++ % bodies_.size();
     const std::string& body = bodies_[connection->request];
-    connection->out = "POST " + options_.path + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
+    connection->out = "POST " + options_.path +
+                      " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
                       std::to_string(body.size()) + "\r\n\r\n" + body;
     connection->written = 0;
     connection->arrival = arrival;
@@ -178,9 +179,9 @@ class Load {
     const auto now = Clock::now();
     last_answer_ = now;
     if (status == 200) {
-      const bool same =
-          expected_.empty() || std::string_view(connection->in).substr(0, length).find(expected_[connection->request]) !=
-                                   std::string_view::npos;
+      const bool same = expected_.empty() ||
+                        std::string_view(connection->in).substr(0, length).find(expected_[connection->request]) !=
+                            std::string_view::npos;
       ++totals_.ok;
       if (!same) ++totals_.mismatched;
       totals_.latencies.push_back(std::chrono::duration<double>(now - connection->arrival).count());
@@ -275,7 +276,8 @@ Options ReadOptions(int argc, char** argv) {
     if (name == "--connections") options.connections = std::atoi(value);
   }
   if (options.port == 0 || options.requests.empty() || (options.clients > 0) == (options.rate > 0)) {
-    std::fprintf(stderr, "serve_load --port P --requests FILE [--expected FILE] --seconds S (--clients N | --rate R)\n");
+    std::fprintf(stderr,
+                 "serve_load --port P --requests FILE [--expected FILE] --seconds S (--clients N | --rate R)\n");
     std::exit(2);
   }
   return options;

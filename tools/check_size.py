@@ -17,7 +17,7 @@ def long_functions(lines):
         match = START.match(line)
         if opened is None and match and not line.lstrip().startswith(("namespace", "if", "for", "while", "switch")):
             first = number - 1  # the signature begins where its continuation lines end
-            while len(lines[first]) - len(lines[first].lstrip()) > 4:
+            while len(lines[first]) - len(lines[first].lstrip()) > 4 or lines[first].lstrip().startswith(": "):
                 first -= 1
             opened = (first + 1, lines[first][: len(lines[first]) - len(lines[first].lstrip())])
         elif opened is not None and line.startswith(opened[1] + "}"):

@@ -45,7 +45,8 @@ Result<ModelSet> ServeCommand::Load(const CommonOptions& common) const {
   params.as = options_.as;
   ModelSet served;
   for (size_t i = 0; i < options_.models.size(); ++i) {
-    TV_ASSIGN_OR_RETURN(auto model, ServingModel::Load(options_.models[i], params, calibration.values, calibration.cols));
+    TV_ASSIGN_OR_RETURN(auto model,
+                        ServingModel::Load(options_.models[i], params, calibration.values, calibration.cols));
     const std::string& prompt = options_.app.default_prompt_name;
     if (!prompt.empty() && !model->HasPrompt(prompt)) {
       return UsageError("--default-prompt-name: " + options_.models[i] + " has no prompt \"" + prompt + "\"");
@@ -60,16 +61,15 @@ Status ServeCommand::Run(const CommonOptions& given) {
   TV_RETURN_IF_ERROR(options_.Resolve(&common));
   RaiseFileLimit();
   App app(options_.app);
-  TV_ASSIGN_OR_RETURN(
-      const std::unique_ptr<HttpServer> server,
-      HttpServer::Start(
-          options_.server,
-          [&app](ServerRequest request, std::shared_ptr<HttpExchange> exchange) {
-            app.Handle(std::move(request), std::move(exchange));
-          },
-          [&app](int status, const std::string& message, const std::string& path) {
-            return app.ErrorBody(status, message, path);
-          }));
+  TV_ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> server,
+                      HttpServer::Start(
+                          options_.server,
+                          [&app](ServerRequest request, std::shared_ptr<HttpExchange> exchange) {
+                            app.Handle(std::move(request), std::move(exchange));
+                          },
+                          [&app](int status, const std::string& message, const std::string& path) {
+                            return app.ErrorBody(status, message, path);
+                          }));
   app.SetConnections([&server] { return server->connections(); });
   if (common.verbose) app.telemetry().Log("info", "loading; " + server->address() + " answers 503 until then");
   auto models = Load(common);

@@ -38,7 +38,8 @@ void ServeOptions::Configure(CLI::App* cli) {
       "SERVED_MODEL_NAME");
   cli->add_option("--as", as, "Which Sentence Transformers class loads a directory that does not say");
   cli->add_option("--calibration", calibration, "float32 .npy whose ranges int8 and uint8 vectors use");
-  Add(cli->add_option("--pooling", pooling_, "Pooling in place of the model's: cls, mean, last-token, splade"), "POOLING");
+  Add(cli->add_option("--pooling", pooling_, "Pooling in place of the model's: cls, mean, last-token, splade"),
+      "POOLING");
   Add(cli->add_option("--default-prompt", app.default_prompt, "Text in front of inputs that choose no prompt"),
       "DEFAULT_PROMPT");
   Add(cli->add_option("--default-prompt-name", app.default_prompt_name, "Prompt of inputs that choose none"),
@@ -47,9 +48,11 @@ void ServeOptions::Configure(CLI::App* cli) {
       "AUTO_TRUNCATE");
   cli->add_flag("--accept-token-ids", app.accept_token_ids, "Take token ids as input; they must be this model's own");
 
-  Add(cli->add_option("--max-batch-tokens", app.queue.max_batch_tokens, "Tokens of a batch")->check(CLI::PositiveNumber),
+  Add(cli->add_option("--max-batch-tokens", app.queue.max_batch_tokens, "Tokens of a batch")
+          ->check(CLI::PositiveNumber),
       "MAX_BATCH_TOKENS");
-  Add(cli->add_option("--max-batch-requests", app.queue.max_batch_texts, "Texts of a batch")->check(CLI::PositiveNumber),
+  Add(cli->add_option("--max-batch-requests", app.queue.max_batch_texts, "Texts of a batch")
+          ->check(CLI::PositiveNumber),
       "MAX_BATCH_REQUESTS");
   Add(cli->add_option("--max-queue,--max-concurrent-requests", app.queue.max_queue_texts,
                       "Waiting texts; more are answered 429")
@@ -78,10 +81,12 @@ void ServeOptions::Configure(CLI::App* cli) {
       "API_KEY");
   cli->add_option("--api-key-env", key_variable_, "Environment variable that holds the key");
   cli->add_option("--api-key-file", key_file_, "File of keys, one a line");
-  Add(cli->add_option("--cors-allow-origin", app.cors_origins, "Origin that browsers may ask from; * for any (repeatable)")
+  Add(cli->add_option("--cors-allow-origin", app.cors_origins,
+                      "Origin that browsers may ask from; * for any (repeatable)")
           ->allow_extra_args(false),
       "CORS_ALLOW_ORIGIN");
-  cli->add_option("--metrics", metrics_, "GET /metrics: open, key or off")->check(CLI::IsMember({"open", "key", "off"}));
+  cli->add_option("--metrics", metrics_, "GET /metrics: open, key or off")
+      ->check(CLI::IsMember({"open", "key", "off"}));
   cli->add_option("--log-format", log_format_, "text or json")->check(CLI::IsMember({"text", "json"}));
   cli->add_flag("--log-requests", app.telemetry.log_requests, "A line on stderr for each request");
   Add(cli->add_flag("--json-output", json_output_, "As --log-format json --log-requests"), "JSON_OUTPUT");

@@ -149,7 +149,8 @@ std::optional<TaskResult> Scheduler::Impl::Refusal(const TaskJob& job) const {
   const int64_t ahead = job.lane == kQueries ? tokens_[kQueries] : waiting;
   const milliseconds wait = DrainTime(ahead);
   const bool late = wait > (job.lane == kQueries ? options_.max_wait : options_.max_bulk_wait);
-  const bool full = texts_ + job.units.size() > options_.max_queue_texts || bytes_ + job.bytes > options_.max_queue_bytes ||
+  const bool full = texts_ + job.units.size() > options_.max_queue_texts ||
+                    bytes_ + job.bytes > options_.max_queue_bytes ||
                     waiting + job.tokens_left > options_.max_queue_tokens;
   if (ahead == 0 && bytes_ + job.bytes <= options_.max_queue_bytes * 2) return std::nullopt;
   if (!late && !full) return std::nullopt;

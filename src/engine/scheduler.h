@@ -1,7 +1,7 @@
 // The online queue: requests to any of several models, one stream of batches, all compute threads on one batch.
 //
-// Continuous batching under a token budget: a batch starts as soon as the last one ends, with whatever waits. The budget
-// is what the machine does in SchedulerOptions::batch_time, so that a new query never waits long behind a batch.
+// Continuous batching under a token budget: a batch starts as soon as the last one ends, with whatever waits. The
+// budget is what the machine does in SchedulerOptions::batch_time, so that a new query never waits long behind a batch.
 // Two lanes: requests of few tokens (a query) come first, but leave a quarter of the budget to the others. Within a
 // lane clients take turns by tokens served (start-time fair queueing, Goyal, Vin, Cheng 1996), and the requests of one
 // client one text each. A vector does not depend on its batch, so none of this can be seen in a result.
@@ -85,7 +85,7 @@ struct SchedulerOptions {
   size_t max_queue_texts = 16384;
   int64_t max_queue_tokens = int64_t{2} << 20;
   size_t max_queue_bytes = size_t{256} << 20;
-  std::chrono::milliseconds max_wait{10000};       // estimated, for requests of few tokens
+  std::chrono::milliseconds max_wait{10000};        // estimated, for requests of few tokens
   std::chrono::milliseconds max_bulk_wait{300000};  // for the others
 };
 

@@ -49,12 +49,8 @@ std::vector<TaskJobPtr> FairLane::All() const {
 
 GroupKey KeyOf(const TaskRequest& request) {
   const int normalize = request.embed.normalize.has_value() ? (*request.embed.normalize ? 1 : 2) : 0;
-  return {request.model.get(),
-          request.kind,
-          normalize,
-          request.embed.truncate_dim.value_or(0),
-          request.score.raw,
-          request.score.softmax};
+  return {request.model.get(), request.kind,         normalize, request.embed.truncate_dim.value_or(0),
+          request.score.raw,   request.score.softmax};
 }
 
 void TaskQueue::Push(const TaskJobPtr& job) {

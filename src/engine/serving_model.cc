@@ -93,9 +93,7 @@ std::shared_ptr<const ServingModel> ServingModel::Wrap(std::shared_ptr<const Pip
   return model;
 }
 
-bool ServingModel::HasPrompt(std::string_view name) const {
-  return report_.spec.prompts.contains(std::string(name));
-}
+bool ServingModel::HasPrompt(std::string_view name) const { return report_.spec.prompts.contains(std::string(name)); }
 
 std::vector<int> ServingModel::Quantized(std::span<const float> row, std::string_view precision) const {
   const auto type = PrecisionByName(precision);

@@ -118,7 +118,7 @@ class BeastServer : public HttpServer {
   Status ListenLocal() {
     const std::string& path = options().unix_socket;
     boost::system::error_code error;
-    struct stat info {};
+    struct stat info{};
     if (::lstat(path.c_str(), &info) == 0) {
       if (!S_ISSOCK(info.st_mode)) return EndpointError(path + ": exists and is no socket");
       Local::socket probe(io_);

@@ -63,17 +63,17 @@ using HttpErrorBody = std::function<std::string(int status, const std::string& m
 
 struct HttpServerOptions {
   std::string host = "127.0.0.1";
-  int port = 8080;   // 0: any free one
-  std::string unix_socket = {};  // when set, listens there and not on host and port
+  int port = 8080;                   // 0: any free one
+  std::string unix_socket = {};      // when set, listens there and not on host and port
   std::string tls_certificate = {};  // PEM chain; with tls_key switches TLS on
   std::string tls_key = {};
   int io_threads = 2;
-  size_t max_body = size_t{32} << 20;       // after content coding is undone, too
-  size_t max_bodies = size_t{256} << 20;    // of all requests that are being read or answered
+  size_t max_body = size_t{32} << 20;     // after content coding is undone, too
+  size_t max_bodies = size_t{256} << 20;  // of all requests that are being read or answered
   size_t max_header = size_t{16} << 10;
   size_t max_header_count = 128;
   size_t max_connections = 16384;
-  bool compress = true;  // replies, for clients that ask
+  bool compress = true;                     // replies, for clients that ask
   std::chrono::seconds idle_timeout{300};   // between requests
   std::chrono::seconds header_timeout{10};  // from the first byte to the end of the header
   std::chrono::seconds body_timeout{30};    // for the body and for the reply, plus a second per 16 KiB

@@ -113,7 +113,13 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   void NextRequest() {
     if (shared_->draining || (end_of_input_ && buffer_.size() == 0)) return CloseNow();
     if (buffer_.size() > 0 && !reading_) return ReadHeader();
-    if (buffer_.size() == 0 && !reading_) buffer_.shrink_to_fit();
+    if (buffer_.size() > 0) {  // the read that watches the client must end first
+      resuming_ = true;
+      beast::error_code ignored;
+      socket().cancel(ignored);
+      return;
+    }
+    if (!reading_) buffer_.shrink_to_fit();
     idle_ = true;
     SetDeadline(shared_->options.idle_timeout);
     if (!reading_) ReadAhead();
@@ -121,15 +127,18 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
 
   void ReadAhead() {
     reading_ = true;
-    stream_.async_read_some(buffer_.prepare(1024),
-                            [self = this->shared_from_this()](beast::error_code error, size_t bytes) {
-                              self->OnReadAhead(error, bytes);
-                            });
+    stream_.async_read_some(
+        buffer_.prepare(1024),
+        [self = this->shared_from_this()](beast::error_code error, size_t bytes) { self->OnReadAhead(error, bytes); });
   }
 
   void OnReadAhead(beast::error_code error, size_t bytes) {
     reading_ = false;
     buffer_.commit(bytes);
+    if (std::exchange(resuming_, false)) {
+      end_of_input_ = error && error != asio::error::operation_aborted;
+      return ReadHeader();
+    }
     if (error) {
       end_of_input_ = true;
       const bool half = error == asio::error::eof || error == asio::ssl::error::stream_truncated;
@@ -149,8 +158,8 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     parser_.emplace();
     parser_->body_limit(shared_->options.max_body);
     parser_->header_limit(static_cast<std::uint32_t>(shared_->options.max_header));
-    http::async_read_header(stream_, buffer_,
-                            *parser_, [self = this->shared_from_this()](beast::error_code error, size_t) {
+    http::async_read_header(stream_, buffer_, *parser_,
+                            [self = this->shared_from_this()](beast::error_code error, size_t) {
                               if (error) return self->OnReadError(error);
                               self->OnHeader();
                             });
@@ -306,11 +315,11 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     if (!reading_) Discard();
   }
   void Discard() {
-    socket().async_read_some(asio::buffer(discarded_), [self = this->shared_from_this()](beast::error_code error,
-                                                                                       size_t) {
-      if (error) return self->CloseNow();
-      self->Discard();
-    });
+    socket().async_read_some(asio::buffer(discarded_),
+                             [self = this->shared_from_this()](beast::error_code error, size_t) {
+                               if (error) return self->CloseNow();
+                               self->Discard();
+                             });
   }
   void CloseNow() {
     beast::error_code ignored;
@@ -336,6 +345,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   bool reading_ = false;
   bool end_of_input_ = false;
   bool lingering_ = false;
+  bool resuming_ = false;
 };
 
 template <typename Stream>

@@ -30,8 +30,8 @@ struct PromptChoice {
 
 struct EncodeTextOptions {
   PromptChoice prompt;
-  std::optional<int64_t> max_length;  // overrides the model's; tokens with specials
-  bool error_when_long = false;       // --on-long error
+  std::optional<int64_t> max_length;    // overrides the model's; tokens with specials
+  bool error_when_long = false;         // --on-long error
   std::optional<Side> truncation_side;  // overrides the tokenizer's
 };
 

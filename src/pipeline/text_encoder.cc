@@ -121,8 +121,8 @@ Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::stri
   return encoder;
 }
 
-Result<Encoding> TextEncoder::Run(std::string_view text, std::optional<std::string_view> pair,
-                                  int64_t max_length, Side side) const {
+Result<Encoding> TextEncoder::Run(std::string_view text, std::optional<std::string_view> pair, int64_t max_length,
+                                  Side side) const {
   EncodeOptions options;
   Truncation truncation;
   truncation.max_length = max_length;
@@ -158,7 +158,8 @@ Result<int32_t> TextEncoder::PromptLength(std::string_view prompt, int64_t max_l
 
 Result<EncodedText> TextEncoder::Encode(const InputText& input, int64_t max_length) const {
   const std::string joined = std::string(input.prompt) + std::string(input.text);
-  TV_ASSIGN_OR_RETURN(Encoding encoding, Run(joined, input.pair, max_length, input.truncation_side.value_or(truncation_side_)));
+  TV_ASSIGN_OR_RETURN(Encoding encoding,
+                      Run(joined, input.pair, max_length, input.truncation_side.value_or(truncation_side_)));
   EncodedText text;
   text.ids = std::move(encoding.ids);
   const bool typed = std::any_of(encoding.type_ids.begin(), encoding.type_ids.end(), [](int32_t t) { return t != 0; });

@@ -14,23 +14,23 @@
 namespace truevec {
 
 enum class ErrorKind {
-  kMalformed,     // no JSON, invalid UTF-8, too deep
-  kType,          // a field of the wrong type, or missing
-  kValue,         // a value that is not allowed
-  kEmpty,         // no texts
-  kTooMany,       // texts
-  kTooLong,       // a text that would be cut although the request forbids it
-  kText,          // a text that the model cannot take
+  kMalformed,  // no JSON, invalid UTF-8, too deep
+  kType,       // a field of the wrong type, or missing
+  kValue,      // a value that is not allowed
+  kEmpty,      // no texts
+  kTooMany,    // texts
+  kTooLong,    // a text that would be cut although the request forbids it
+  kText,       // a text that the model cannot take
   kUnauthorized,
   kNoModel,
   kNoRoute,
   kMethod,
-  kTooLarge,      // body
+  kTooLarge,  // body
   kHeader,
-  kMedia,         // content coding
-  kWrongModel,    // the model cannot do what the route does
+  kMedia,       // content coding
+  kWrongModel,  // the model cannot do what the route does
   kFull,
-  kUnavailable,   // loading or stopping
+  kUnavailable,  // loading or stopping
   kLate,
   kGone,
   kInternal,

@@ -31,7 +31,10 @@ std::string_view KeyOf(const ServerRequest& request) {
 std::string PercentDecode(std::string_view text) {
   std::string out;
   const auto digit = [](char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
   };
   for (size_t i = 0; i < text.size(); ++i) {
     const int high = text[i] == '%' && i + 2 < text.size() ? digit(text[i + 1]) : -1;
@@ -102,7 +105,8 @@ const Route* App::FindRoute(const std::string& method, const std::string& path, 
       if (open != std::string_view::npos) *rest = PercentDecode(std::string_view(path).substr(open));
       return &route;
     }
-    if (allowed->find(route.method) == std::string::npos) *allowed += (allowed->empty() ? "" : ", ") + std::string(route.method);
+    if (allowed->find(route.method) == std::string::npos)
+      *allowed += (allowed->empty() ? "" : ", ") + std::string(route.method);
   }
   return nullptr;
 }

@@ -1,6 +1,6 @@
-// The HTTP application: one table of routes, one file per dialect (openai.cc, tei.cc, cohere.cc, ollama.cc, llamacpp.cc,
-// vllm.cc, weaviate.cc, own.cc). A dialect gives schemas, handlers and its way to tell errors; everything else (keys,
-// models, queue, errors, headers, counters, logs) is done here, once.
+// The HTTP application: one table of routes, one file per dialect (openai.cc, tei.cc, cohere.cc, ollama.cc,
+// llamacpp.cc, vllm.cc, weaviate.cc, own.cc). A dialect gives schemas, handlers and its way to tell errors; everything
+// else (keys, models, queue, errors, headers, counters, logs) is done here, once.
 #ifndef TRUEVEC_SERVER_APP_H_
 #define TRUEVEC_SERVER_APP_H_
 
@@ -34,10 +34,10 @@ struct AppOptions {
   std::vector<std::string> api_keys = {};  // empty: none is asked for
   size_t max_texts = 2048;
   bool accept_token_ids = false;
-  bool auto_truncate = true;   // TEI's `truncate` when a request does not say
-  bool metrics = true;         // GET /metrics
+  bool auto_truncate = true;  // TEI's `truncate` when a request does not say
+  bool metrics = true;        // GET /metrics
   bool metrics_need_key = false;
-  std::vector<std::string> cors_origins = {};  // "*": any
+  std::vector<std::string> cors_origins = {};    // "*": any
   std::chrono::milliseconds request_timeout{0};  // 0: none
   // For requests that choose no prompt: text, or the name of a prompt of the model.
   std::string default_prompt = {};

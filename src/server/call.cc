@@ -65,14 +65,20 @@ Expected<const ServedModel*> Call::Model(const std::string& name, Ability abilit
   for (const ServedModel& model : *models_) {
     const bool named = name.empty() ? Can(*model.model, ability)
                                     : std::find(model.names.begin(), model.names.end(), name) != model.names.end();
-    if (named && found == nullptr) found = &model;
+    if (!named) continue;
+    // A reranker scores; what only compares vectors stands in for it.
+    const bool better = found != nullptr && name.empty() && ability == Ability::kScores &&
+                        found->model->as() != "cross-encoder" && model.model->as() == "cross-encoder";
+    if (found == nullptr || better) found = &model;
   }
   if (found == nullptr && !name.empty()) {
     return ApiError{ErrorKind::kNoModel, "no model \"" + name + "\"; GET /v1/models lists those that are served",
                     "model"};
   }
   if (found == nullptr || !Can(*found->model, ability)) {
-    const std::string which = found == nullptr ? "no served model " : "the model \"" + found->id() + "\" is " + found->model->as() + "; none of its kind ";
+    const std::string which =
+        found == nullptr ? "no served model "
+                         : "the model \"" + found->id() + "\" is " + found->model->as() + "; none of its kind ";
     return ApiError{ErrorKind::kWrongModel, which + std::string(AbilityName(ability))};
   }
   return found;
@@ -172,6 +178,11 @@ void Call::Submit(const ServedModel& model, TaskRequest task, std::function<std:
   if (app_->options().request_timeout.count() > 0) {
     task.deadline = request_.received + app_->options().request_timeout;
   }
+  for (size_t i = 0; i < task.texts.size(); ++i) {
+    if (task.texts[i].ids.empty()) continue;
+    const Status ids = model.model->CheckIds(task.texts[i].ids);
+    if (!ids.ok()) return Fail({ErrorKind::kValue, "text " + std::to_string(i) + ": ids" + ids.message()});
+  }
   size_t characters = 0;
   for (const TaskText& text : task.texts) characters += text.text.size();
   auto self = shared_from_this();
@@ -190,9 +201,9 @@ void Call::Submit(const ServedModel& model, TaskRequest task, std::function<std:
       ServerResponse response;
       response.body = write(*shared);
       auto& headers = response.headers;
-      headers["server-timing"] = "queue;dur=" + Millis(shared->queue_time) + ", tokenize;dur=" +
-                                 Millis(shared->tokenize_time) + ", inference;dur=" + Millis(shared->inference_time) +
-                                 ", total;dur=" + Millis(shared->total_time);
+      headers["server-timing"] =
+          "queue;dur=" + Millis(shared->queue_time) + ", tokenize;dur=" + Millis(shared->tokenize_time) +
+          ", inference;dur=" + Millis(shared->inference_time) + ", total;dur=" + Millis(shared->total_time);
       if (self->route_->dialect == &kTei) {
         headers["x-compute-type"] = "cpu";
         headers["x-compute-characters"] = std::to_string(characters);

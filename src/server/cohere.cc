@@ -1,5 +1,5 @@
-// Cohere's /v1/embed, /v2/embed, /v1/rerank, /v2/rerank (https://docs.cohere.com/reference/embed); Jina's rerank has the
-// same shape. Plain /rerank leaves `document` out: LiteLLM's two clients of that path disagree about its type.
+// Cohere's /v1/embed, /v2/embed, /v1/rerank, /v2/rerank (https://docs.cohere.com/reference/embed); Jina's rerank has
+// the same shape. Plain /rerank leaves `document` out: LiteLLM's two clients of that path disagree about its type.
 #include "server/vectors.h"
 
 namespace truevec {
@@ -17,15 +17,27 @@ const Schema kEmbed{
     "CohereEmbedRequest",
     {kModel,
      {"texts", FieldType::kStrings, "The texts."},
-     {"inputs", FieldType::kAny, "Texts as [{\"content\":[{\"type\":\"text\",\"text\":...}]}].", false, {}, {}, nullptr,
+     {"inputs",
+      FieldType::kAny,
+      "Texts as [{\"content\":[{\"type\":\"text\",\"text\":...}]}].",
+      false,
+      {},
+      {},
+      nullptr,
       kContents},
      {"input_type", FieldType::kString,
       "search_query, search_document, classification, clustering, or the name of a prompt of the model."},
-     {"embedding_types", FieldType::kStrings, "Which forms to give; default float.", false,
+     {"embedding_types",
+      FieldType::kStrings,
+      "Which forms to give; default float.",
+      false,
       {"float", "int8", "uint8", "binary", "ubinary", "base64"}},
      {"output_dimension", FieldType::kInt, "Keep the first N values, then unit length.", false, {}, 1},
      {"max_tokens", FieldType::kInt, "Cut texts to N tokens.", false, {}, 1},
-     {"truncate", FieldType::kString, "Which end of a long text is cut; NONE refuses it.", false,
+     {"truncate",
+      FieldType::kString,
+      "Which end of a long text is cut; NONE refuses it.",
+      false,
       {"NONE", "START", "END", "LEFT", "RIGHT"}}}};
 
 constexpr const char* kDocuments = R"({"type":"array","minItems":1,"items":{"anyOf":[{"type":"string"},
@@ -33,7 +45,13 @@ constexpr const char* kDocuments = R"({"type":"array","minItems":1,"items":{"any
 const Schema kRerank{
     "RerankRequest",
     {kModel,
-     {"query", FieldType::kAny, "The query.", true, {}, {}, nullptr,
+     {"query",
+      FieldType::kAny,
+      "The query.",
+      true,
+      {},
+      {},
+      nullptr,
       R"({"anyOf":[{"type":"string"},{"type":"object","required":["text"],"properties":{"text":{"type":"string"}}}]})"},
      {"documents", FieldType::kAny, "Strings or {\"text\"} objects.", true, {}, {}, nullptr, kDocuments},
      {"top_n", FieldType::kInt, "Give the best N only; 0 or left out: all.", false, {}, 0},
@@ -101,8 +119,8 @@ std::string WriteEmbed(const EmbedReply& reply, const TaskResult& result) {
   } else {
     out += '{';
     for (size_t i = 0; i < reply.types.size(); ++i) {
-      out += std::string(i > 0 ? "," : "") + '"' + reply.types[i] + "\":" +
-             WriteVectors(result, *reply.model, FormatByName(reply.types[i]));
+      out += std::string(i > 0 ? "," : "") + '"' + reply.types[i] +
+             "\":" + WriteVectors(result, *reply.model, FormatByName(reply.types[i]));
     }
     out += '}';
   }
@@ -152,10 +170,10 @@ Expected<std::vector<std::string>> ReadDocuments(const JsonRef& documents, size_
   if (!documents.is_array()) return ApiError{ErrorKind::kType, documents.TypeError("an array").message(), "documents"};
   if (documents.size() == 0) return ApiError{ErrorKind::kEmpty, "documents: expected at least one", "documents"};
   if (documents.size() > max_texts) {
-    return ApiError{ErrorKind::kTooMany,
-                    "documents: expected at most " + std::to_string(max_texts) + ", got " +
-                        std::to_string(documents.size()),
-                    "documents"};
+    return ApiError{
+        ErrorKind::kTooMany,
+        "documents: expected at most " + std::to_string(max_texts) + ", got " + std::to_string(documents.size()),
+        "documents"};
   }
   std::vector<std::string> texts;
   for (size_t i = 0; i < documents.size(); ++i) {

@@ -1,5 +1,5 @@
-// llama.cpp's llama-server: /embedding, /tokenize, /detokenize, /props (tools/server/README.md); /rerank, /reranking and
-// /v1/embeddings are shared with the other dialects (shared.cc).
+// llama.cpp's llama-server: /embedding, /tokenize, /detokenize, /props (tools/server/README.md); /rerank, /reranking
+// and /v1/embeddings are shared with the other dialects (shared.cc).
 #include <cmath>
 
 #include "server/vectors.h"
@@ -8,12 +8,12 @@ namespace truevec {
 namespace {
 
 json::value WriteError(const ApiError& error, int status) {
-  const char* type = status == 401                         ? "authentication_error"
-                     : status == 404                       ? "not_found_error"
-                     : status == 503                       ? "unavailable_error"
+  const char* type = status == 401                          ? "authentication_error"
+                     : status == 404                        ? "not_found_error"
+                     : status == 503                        ? "unavailable_error"
                      : error.kind == ErrorKind::kWrongModel ? "not_supported_error"
-                     : status >= 500                       ? "server_error"
-                                                           : "invalid_request_error";
+                     : status >= 500                        ? "server_error"
+                                                            : "invalid_request_error";
   return json::object{{"error", json::object{{"code", status}, {"message", error.message}, {"type", type}}}};
 }
 
@@ -23,9 +23,12 @@ const Schema kEmbedding{
     "LlamaCppEmbeddingRequest",
     {{"content", FieldType::kInputs, "Text, or texts."},
      {"input", FieldType::kInputs, "As content."},
-     {"embd_normalize", FieldType::kInt,
-      "-1: not normalised, 0: greatest magnitude to 32760, 1: taxicab, 2: Euclidean (default), N: the N-norm.", false,
-      {}, -1}}};
+     {"embd_normalize",
+      FieldType::kInt,
+      "-1: not normalised, 0: greatest magnitude to 32760, 1: taxicab, 2: Euclidean (default), N: the N-norm.",
+      false,
+      {},
+      -1}}};
 const Schema kTokenize{"LlamaCppTokenizeRequest",
                        {{"content", FieldType::kString, "The text.", true},
                         {"add_special", FieldType::kBool, "With special tokens; default false."},
@@ -116,7 +119,8 @@ void Props(const CallPtr& call, const Body&) {
                                {"build_info", "truevec " + std::string(Version())}});
 }
 
-constexpr const char* kEmbeddingReply = R"({"type":"array","items":{"type":"object","required":["index","embedding"]}})";
+constexpr const char* kEmbeddingReply =
+    R"({"type":"array","items":{"type":"object","required":["index","embedding"]}})";
 constexpr const char* kTokensReply = R"({"type":"object","required":["tokens"]})";
 constexpr const char* kContentReply = R"({"type":"object","required":["content"]})";
 constexpr const char* kAnyReply = R"({"type":"object"})";

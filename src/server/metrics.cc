@@ -42,9 +42,7 @@ class Writer {
     histogram.Write(&out, name, "");
   }
   // TEI's counters have no "_total"; as a counter they would not be valid OpenMetrics.
-  void TeiFamily(const std::string& name, const char* help) {
-    Family(name, open_metrics_ ? "unknown" : "gauge", help);
-  }
+  void TeiFamily(const std::string& name, const char* help) { Family(name, open_metrics_ ? "unknown" : "gauge", help); }
   std::string out;
 
  private:

@@ -56,7 +56,8 @@ class Metrics {
   std::array<uint64_t, 2> methods_{};    // single, batch
   std::array<uint64_t, 2> successes_{};  // single, batch
   std::atomic<uint64_t> tokens_{0}, texts_{0}, truncated_texts_{0}, truncated_tokens_{0}, batches_{0};
-  Histogram duration_{kStart, kFactor}, queue_{kStart, kFactor}, tokenize_{kStart, kFactor}, inference_{kStart, kFactor};
+  Histogram duration_{kStart, kFactor}, queue_{kStart, kFactor}, tokenize_{kStart, kFactor},
+      inference_{kStart, kFactor};
   Histogram text_tokens_{1, 1.5}, batch_texts_{1, 1.5}, batch_tokens_{1, 1.5};
 };
 

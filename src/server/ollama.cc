@@ -12,7 +12,8 @@ int StatusOf(ErrorKind kind) { return kind == ErrorKind::kText ? 400 : 0; }
 
 const Field kModel{"model", FieldType::kString, "The id of a served model, with or without \":latest\"."};
 constexpr const char* kObject = R"({"type":"object"})";
-const Field kOptions{"options", FieldType::kAny, "Ignored: options of text generation.", false, {}, {}, nullptr, kObject};
+const Field kOptions{"options", FieldType::kAny, "Ignored: options of text generation.", false, {}, {},
+                     nullptr,   kObject};
 const Schema kEmbed{"OllamaEmbedRequest",
                     {kModel,
                      {"input", FieldType::kTexts, "Text, or texts.", true},
@@ -148,13 +149,13 @@ const Dialect kOllama{"ollama", StatusOf, WriteError};
 
 std::vector<Route> OllamaRoutes() {
   constexpr Access kAsk = Access::kInference;
-  return {{"POST", "/api/embed", kAsk, &kOllama, &kEmbed, Embed, "Vectors of texts.", kEmbedReply},
-          {"POST", "/api/embeddings", kAsk, &kOllama, &kEmbeddings, Embeddings, "The vector of a text.",
-           kEmbeddingReply},
-          {"GET", "/api/tags", Access::kOpen, &kOllama, nullptr, Tags, "The served models.", kTagsReply},
-          {"GET", "/api/ps", Access::kOpen, &kOllama, nullptr, Running, "The loaded models.", kTagsReply},
-          {"POST", "/api/show", kAsk, &kOllama, &kShow, Show, "One model.", kAnyReply},
-          {"GET", "/api/version", Access::kOpen, &kOllama, nullptr, GetVersion, "The version.", kAnyReply}};
+  return {
+      {"POST", "/api/embed", kAsk, &kOllama, &kEmbed, Embed, "Vectors of texts.", kEmbedReply},
+      {"POST", "/api/embeddings", kAsk, &kOllama, &kEmbeddings, Embeddings, "The vector of a text.", kEmbeddingReply},
+      {"GET", "/api/tags", Access::kOpen, &kOllama, nullptr, Tags, "The served models.", kTagsReply},
+      {"GET", "/api/ps", Access::kOpen, &kOllama, nullptr, Running, "The loaded models.", kTagsReply},
+      {"POST", "/api/show", kAsk, &kOllama, &kShow, Show, "One model.", kAnyReply},
+      {"GET", "/api/version", Access::kOpen, &kOllama, nullptr, GetVersion, "The version.", kAnyReply}};
 }
 
 }  // namespace truevec

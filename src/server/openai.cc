@@ -1,6 +1,6 @@
-// OpenAI's embeddings API: POST /v1/embeddings, GET /v1/models. https://platform.openai.com/docs/api-reference/embeddings
-// The fields of servers that speak it too are understood: Jina's `task`, `normalized` and `embedding_type`, vLLM's
-// `truncate_prompt_tokens`, and prompt_name.
+// OpenAI's embeddings API: POST /v1/embeddings, GET /v1/models.
+// https://platform.openai.com/docs/api-reference/embeddings The fields of servers that speak it too are understood:
+// Jina's `task`, `normalized` and `embedding_type`, vLLM's `truncate_prompt_tokens`, and prompt_name.
 #include "server/openai.h"
 
 #include "server/vectors.h"
@@ -28,7 +28,10 @@ const Schema kEmbeddings{
     "EmbeddingsRequest",
     {{"input", FieldType::kInputs, kInputNote, true},
      {"model", FieldType::kString, "The id of a served model; left out: the first that gives vectors."},
-     {"encoding_format", FieldType::kString, "How vectors are written; base64 is little-endian float32.", false,
+     {"encoding_format",
+      FieldType::kString,
+      "How vectors are written; base64 is little-endian float32.",
+      false,
       {"float", "base64"}},
      {"dimensions", FieldType::kInt, "Keep the first N values, then unit length.", false, {}, 1},
      {"user", FieldType::kString, "Ignored."},
@@ -39,7 +42,10 @@ const Schema kEmbeddings{
      {"task_type", FieldType::kString, "As task."},
      {"normalize", FieldType::kBool, "Unit length, whatever the model does."},
      {"normalized", FieldType::kBool, "As normalize."},
-     {"embedding_type", FieldType::kString, "As encoding_format, and quantised forms.", false,
+     {"embedding_type",
+      FieldType::kString,
+      "As encoding_format, and quantised forms.",
+      false,
       {"float", "base64", "int8", "uint8", "binary", "ubinary"}},
      {"truncate", FieldType::kBool, "false: refuse a text that is too long."},
      {"truncate_prompt_tokens", FieldType::kInt, "Cut texts to N tokens; -1: the model's maximum.", false, {}, -1},
@@ -85,8 +91,8 @@ void Embeddings(const CallPtr& call, const Body& body) {
   if (!texts.ok()) return call->Fail(texts.error());
   task.texts = std::move(*texts);
   if (auto fault = ReadTask(body, *served.model, &task)) return call->Fail(*fault);
-  const VectorFormat format =
-      FormatByName(body.Has("embedding_type") ? body.Choice("embedding_type") : body.Choice("encoding_format", "float"));
+  const VectorFormat format = FormatByName(body.Has("embedding_type") ? body.Choice("embedding_type")
+                                                                      : body.Choice("encoding_format", "float"));
   if (auto fault = CheckFormat(*served.model, format, task.embed)) return call->Fail(*fault);
   call->Submit(served, std::move(task), [model = served.model, id = served.id(), format](const TaskResult& result) {
     return WriteReply(result, *model, id, format);

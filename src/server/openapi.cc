@@ -96,14 +96,14 @@ std::string WriteOpenApi(const std::vector<Route>& routes) {
       {"openapi", "3.1.0"},
       {"info", json::object{{"title", "truevec"},
                             {"version", std::string(Version())},
-                            {"description", "Text embeddings that are the reference's, in the dialects of OpenAI, "
-                                            "Text Embeddings Inference, Cohere, Ollama, llama.cpp, vLLM and "
-                                            "Weaviate."}}},
+                            {"description",
+                             "Text embeddings that are the reference's, in the dialects of OpenAI, "
+                             "Text Embeddings Inference, Cohere, Ollama, llama.cpp, vLLM and "
+                             "Weaviate."}}},
       {"paths", std::move(paths)},
-      {"components",
-       json::object{{"schemas", std::move(schemas)},
-                    {"securitySchemes",
-                     json::object{{"key", json::object{{"type", "http"}, {"scheme", "bearer"}}}}}}}});
+      {"components", json::object{{"schemas", std::move(schemas)},
+                                  {"securitySchemes",
+                                   json::object{{"key", json::object{{"type", "http"}, {"scheme", "bearer"}}}}}}}});
 }
 
 }  // namespace truevec

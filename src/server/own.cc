@@ -46,7 +46,8 @@ void ExplainText(const CallPtr& call, const Body& body) {
   EncodeTextOptions encode;
   EmbedOptions embed;
   if (body.Has("task")) SetTask(serving, body.String("task"), &encode);
-  if (auto fault = SetPromptName(serving, body.String("prompt_name"), "prompt_name", &encode)) return call->Fail(*fault);
+  if (auto fault = SetPromptName(serving, body.String("prompt_name"), "prompt_name", &encode))
+    return call->Fail(*fault);
   if (body.Has("prompt")) encode.prompt.prompt = body.String("prompt");
   if (body.Has("normalize")) embed.normalize = body.Bool("normalize");
   if (auto fault = SetDimensions(serving, body.Int("dimensions"), "dimensions", &embed)) return call->Fail(*fault);
@@ -66,8 +67,7 @@ void Inspect(const CallPtr& call, const Body&) {
   call->ReplyJson(json::object{{"models", std::move(models)}});
 }
 
-constexpr const char* kStatus =
-    R"({"type":"object","required":["status"],"properties":{"status":{"const":"ok"}}})";
+constexpr const char* kStatus = R"({"type":"object","required":["status"],"properties":{"status":{"const":"ok"}}})";
 constexpr const char* kExplainReply =
     R"({"type":"object","required":["text","prompt","fed","ids","truncated_tokens","layers","fingerprint"]})";
 constexpr const char* kInspectReply = R"({"type":"object","required":["models"]})";

@@ -53,10 +53,10 @@ std::optional<ApiError> CheckInt(const JsonRef& value, const Field& field) {
   const auto number = value.Int();
   if (!number.ok()) return TypeFault(value, "an integer");
   if (!field.least.has_value() || *number >= *field.least) return std::nullopt;
-  return ApiError{ErrorKind::kValue,
-                  value.Where() + ": expected at least " + std::to_string(*field.least) + ", got " +
-                      std::to_string(*number),
-                  value.key()};
+  return ApiError{
+      ErrorKind::kValue,
+      value.Where() + ": expected at least " + std::to_string(*field.least) + ", got " + std::to_string(*number),
+      value.key()};
 }
 
 std::optional<ApiError> CheckFields(const JsonRef& root, const Schema& schema) {

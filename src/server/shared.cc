@@ -1,6 +1,6 @@
 // Paths that several dialects use: which one is meant shows in the fields of the body.
-#include "server/openai.h"
 #include "server/shared.h"
+#include "server/openai.h"
 
 namespace truevec {
 namespace {
@@ -11,9 +11,7 @@ const Schema kShared{"AnyRequest", {}};
 
 bool Has(const Body& body, const char* name) { return body.Has(name); }
 
-ApiError Nothing(const char* expected) {
-  return {ErrorKind::kType, std::string("body: expected ") + expected, ""};
-}
+ApiError Nothing(const char* expected) { return {ErrorKind::kType, std::string("body: expected ") + expected, ""}; }
 
 void Rerank(const CallPtr& call, const Body& body) {
   call->Forward(Has(body, "documents") && !Has(body, "texts") ? "cohere:/rerank" : "tei:/rerank", body.root());

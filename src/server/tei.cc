@@ -39,7 +39,10 @@ const Field kPromptName{"prompt_name", FieldType::kString, "One of the model's o
 const Field kRawScores{"raw_scores", FieldType::kBool, "Logits, without the model's activation."};
 
 const Schema kEmbed{"TeiEmbedRequest",
-                    {kInputsField, kTruncate, kDirection, kPromptName,
+                    {kInputsField,
+                     kTruncate,
+                     kDirection,
+                     kPromptName,
                      {"normalize", FieldType::kBool, "Unit length; default true."},
                      {"dimensions", FieldType::kInt, "Keep the first N values, then unit length.", false, {}, 1}}};
 const Schema kEmbedAll{"TeiEmbedAllRequest", {kInputsField, kTruncate, kDirection, kPromptName}};
@@ -52,7 +55,12 @@ const Schema kRerank{"TeiRerankRequest",
                       {"return_text", FieldType::kBool, "Give the documents back."}}};
 const Schema kPredict{
     "TeiPredictRequest",
-    {{"inputs", FieldType::kAny, "A text, a pair [text, text], or a list of [text] and [text, text].", true, {}, {},
+    {{"inputs",
+      FieldType::kAny,
+      "A text, a pair [text, text], or a list of [text] and [text, text].",
+      true,
+      {},
+      {},
       nullptr,
       R"({"anyOf":[{"type":"string"},{"type":"array","minItems":1,"maxItems":2,"items":{"type":"string"}},
 {"type":"array","minItems":1,"items":{"type":"array","minItems":1,"maxItems":2,"items":{"type":"string"}}}]})"},
@@ -63,10 +71,9 @@ const Schema kSentences{"TeiSentences",
                         {{"source_sentence", FieldType::kString, "Compared with each of the others.", true},
                          {"sentences", FieldType::kStrings, "The others.", true}}};
 const Schema kParameters{"TeiParameters", {kTruncate, kDirection, kPromptName}};
-const Schema kSimilarity{
-    "TeiSimilarityRequest",
-    {{"inputs", FieldType::kObject, "The sentences.", true, {}, {}, &kSentences},
-     {"parameters", FieldType::kObject, "How they are read.", false, {}, {}, &kParameters}}};
+const Schema kSimilarity{"TeiSimilarityRequest",
+                         {{"inputs", FieldType::kObject, "The sentences.", true, {}, {}, &kSentences},
+                          {"parameters", FieldType::kObject, "How they are read.", false, {}, {}, &kParameters}}};
 const Schema kTokenize{"TeiTokenizeRequest",
                        {{"inputs", FieldType::kTexts, "Text, or texts.", true},
                         {"add_special_tokens", FieldType::kBool, "Default true."},
@@ -230,10 +237,10 @@ Expected<std::vector<TaskText>> ReadSequences(const JsonRef& inputs, size_t max_
     if (!one.ok()) return one.error();
     texts.push_back(std::move(*one));
   } else if (inputs.size() > max_texts) {
-    return ApiError{ErrorKind::kTooMany,
-                    "batch size " + std::to_string(inputs.size()) + " > maximum allowed batch size " +
-                        std::to_string(max_texts),
-                    "inputs"};
+    return ApiError{
+        ErrorKind::kTooMany,
+        "batch size " + std::to_string(inputs.size()) + " > maximum allowed batch size " + std::to_string(max_texts),
+        "inputs"};
   } else {
     for (size_t i = 0; i < inputs.size(); ++i) {
       auto one = ReadSequence(inputs.At(i));
@@ -310,7 +317,8 @@ void Tokenize(const CallPtr& call, const Body& body) {
   auto texts = body.Texts("inputs", {call->limits().max_texts, false});
   if (!texts.ok()) return call->Fail(texts.error());
   EncodeTextOptions encode;
-  if (auto fault = SetPromptName(serving, body.String("prompt_name"), "prompt_name", &encode)) return call->Fail(*fault);
+  if (auto fault = SetPromptName(serving, body.String("prompt_name"), "prompt_name", &encode))
+    return call->Fail(*fault);
   std::string prompt;
   if (encode.prompt.prompt_name.has_value()) prompt = serving.pipeline().ResolvePrompt(encode.prompt).value();
   json::array all;

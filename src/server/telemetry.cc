@@ -15,8 +15,7 @@ constexpr size_t kMaxSpans = 4096;  // that wait for a collector; later ones are
 
 std::string Timestamp(std::chrono::system_clock::time_point time) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  const auto millis =
-      std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count() % 1000;
+  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count() % 1000;
   std::tm parts{};
   gmtime_r(&seconds, &parts);
   char text[40];
@@ -97,9 +96,8 @@ Telemetry::~Telemetry() {
 
 void Telemetry::Log(std::string_view level, std::string_view message) {
   if (!options_.json) return WriteLine("truevec: " + std::string(message) + "\n");
-  WriteLine(WriteJson(json::object{{"time", Timestamp(std::chrono::system_clock::now())},
-                                   {"level", level},
-                                   {"message", message}}) +
+  WriteLine(WriteJson(json::object{
+                {"time", Timestamp(std::chrono::system_clock::now())}, {"level", level}, {"message", message}}) +
             "\n");
 }
 
@@ -129,8 +127,8 @@ void Telemetry::Record(RequestRecord record) {
     char numbers[96];
     std::snprintf(numbers, sizeof numbers, "%d %zu texts %lld tokens %.1f ms", record.status, record.texts,
                   static_cast<long long>(record.tokens), Millis(record.duration));
-    WriteLine("truevec: " + Timestamp(record.start) + ' ' + record.peer + ' ' + record.method + ' ' + record.path + ' ' +
-              numbers + ' ' + record.request_id + (record.error.empty() ? "" : " " + record.error) + "\n");
+    WriteLine("truevec: " + Timestamp(record.start) + ' ' + record.peer + ' ' + record.method + ' ' + record.path +
+              ' ' + numbers + ' ' + record.request_id + (record.error.empty() ? "" : " " + record.error) + "\n");
   }
   if (options_.otlp_endpoint.empty() || !record.trace.sampled) return;
   const std::lock_guard lock(mutex_);
@@ -143,12 +141,9 @@ void Telemetry::Record(RequestRecord record) {
 json::object Telemetry::Spans(const std::deque<RequestRecord>& records) const {
   json::array spans;
   for (const RequestRecord& record : records) {
-    json::array attributes{Text("http.request.method", record.method),
-                           Text("url.path", record.path),
-                           Text("http.route", record.route),
-                           Int("http.response.status_code", record.status),
-                           Text("client.address", record.peer),
-                           Text("truevec.request_id", record.request_id),
+    json::array attributes{Text("http.request.method", record.method), Text("url.path", record.path),
+                           Text("http.route", record.route),           Int("http.response.status_code", record.status),
+                           Text("client.address", record.peer),        Text("truevec.request_id", record.request_id),
                            Text("truevec.dialect", record.dialect)};
     if (!record.model.empty()) {
       attributes.push_back(Text("gen_ai.operation.name", "embeddings"));
@@ -157,14 +152,16 @@ json::object Telemetry::Spans(const std::deque<RequestRecord>& records) const {
       attributes.push_back(Int("truevec.queue_time_us", record.queue_time.count() / 1000));
       attributes.push_back(Int("truevec.inference_time_us", record.inference_time.count() / 1000));
     }
-    json::object span{{"traceId", record.trace.trace_id},
-                      {"spanId", record.trace.span_id},
-                      {"name", record.method + " " + record.route},
-                      {"kind", 2},
-                      {"startTimeUnixNano", Nanos(record.start)},
-                      {"endTimeUnixNano", Nanos(record.start + std::chrono::duration_cast<std::chrono::system_clock::duration>(record.duration))},
-                      {"attributes", std::move(attributes)},
-                      {"status", json::object{{"code", record.status >= 500 ? 2 : 0}}}};
+    json::object span{
+        {"traceId", record.trace.trace_id},
+        {"spanId", record.trace.span_id},
+        {"name", record.method + " " + record.route},
+        {"kind", 2},
+        {"startTimeUnixNano", Nanos(record.start)},
+        {"endTimeUnixNano",
+         Nanos(record.start + std::chrono::duration_cast<std::chrono::system_clock::duration>(record.duration))},
+        {"attributes", std::move(attributes)},
+        {"status", json::object{{"code", record.status >= 500 ? 2 : 0}}}};
     if (!record.trace.parent_id.empty()) span["parentSpanId"] = record.trace.parent_id;
     spans.push_back(std::move(span));
   }

@@ -91,8 +91,9 @@ std::optional<ApiError> CheckFormat(const ServingModel& model, VectorFormat form
                     name + " vectors need the ranges of a calibration set: start the server with --calibration FILE"};
   }
   if (embed.truncate_dim.has_value()) {
-    return ApiError{ErrorKind::kValue, name + " vectors cannot be combined with fewer dimensions: the calibration "
-                                              "ranges are those of the whole vector"};
+    return ApiError{ErrorKind::kValue, name +
+                                           " vectors cannot be combined with fewer dimensions: the calibration "
+                                           "ranges are those of the whole vector"};
   }
   return std::nullopt;
 }
@@ -101,10 +102,9 @@ std::optional<ApiError> SetDimensions(const ServingModel& model, std::optional<i
                                       const std::string& field, EmbedOptions* embed) {
   if (!dimensions.has_value()) return std::nullopt;
   if (*dimensions < 1 || *dimensions > model.dimension()) {
-    return ApiError{ErrorKind::kValue,
-                    field + ": expected 1 to " + std::to_string(model.dimension()) + ", got " +
-                        std::to_string(*dimensions),
-                    field};
+    return ApiError{
+        ErrorKind::kValue,
+        field + ": expected 1 to " + std::to_string(model.dimension()) + ", got " + std::to_string(*dimensions), field};
   }
   embed->truncate_dim = dimensions;
   embed->normalize = true;
@@ -150,7 +150,8 @@ void SubmitScores(const CallPtr& call, const ServedModel& served, ScoreRequest r
     }
     task.kind = TaskKind::kScore;
     task.score.raw = request.raw;
-    for (auto& [query, document] : request.pairs) task.texts.push_back({.text = std::move(query), .pair = std::move(document)});
+    for (auto& [query, document] : request.pairs)
+      task.texts.push_back({.text = std::move(query), .pair = std::move(document)});
     call->Submit(served, std::move(task),
                  [write = std::move(write)](const TaskResult& result) { return write(result.values, result); });
     return;
@@ -175,15 +176,15 @@ void SubmitScores(const CallPtr& call, const ServedModel& served, ScoreRequest r
     const size_t first = place(true, text);
     rows.emplace_back(first, place(false, pair));
   }
-  call->Submit(served, std::move(task),
-               [write = std::move(write), rows = std::move(rows), model = served.model](const TaskResult& result) {
-                 std::vector<float> scores;
-                 for (const auto& [a, b] : rows) {
-                   scores.push_back(
-                       static_cast<float>(model->Similarity(RowOf(result, a), RowOf(result, b), result.width)));
-                 }
-                 return write(scores, result);
-               });
+  call->Submit(
+      served, std::move(task),
+      [write = std::move(write), rows = std::move(rows), model = served.model](const TaskResult& result) {
+        std::vector<float> scores;
+        for (const auto& [a, b] : rows) {
+          scores.push_back(static_cast<float>(model->Similarity(RowOf(result, a), RowOf(result, b), result.width)));
+        }
+        return write(scores, result);
+      });
 }
 
 json::object Usage(const TaskResult& result) {

@@ -1,5 +1,5 @@
-// vLLM's pooling routes: /pooling, /score, /tokenize, /detokenize, /version (vllm/entrypoints/pooling). Its /v1/embeddings
-// is OpenAI's, its /rerank Cohere's.
+// vLLM's pooling routes: /pooling, /score, /tokenize, /detokenize, /version (vllm/entrypoints/pooling). Its
+// /v1/embeddings is OpenAI's, its /rerank Cohere's.
 #include "server/vectors.h"
 
 namespace truevec {
@@ -19,13 +19,18 @@ json::value WriteError(const ApiError& error, int status) {
 int StatusOf(ErrorKind kind) { return kind == ErrorKind::kText ? 400 : 0; }
 
 const Field kModel{"model", FieldType::kString, "The id of a served model; left out: the first that can do it."};
-const Field kTruncate{"truncate_prompt_tokens", FieldType::kInt, "Cut to N tokens; -1: the model's maximum.", false, {}, -1};
-constexpr const char* kScoreTexts = R"({"anyOf":[{"type":"string"},{"type":"array","minItems":1,"items":{"type":"string"}}]})";
+const Field kTruncate{
+    "truncate_prompt_tokens", FieldType::kInt, "Cut to N tokens; -1: the model's maximum.", false, {}, -1};
+constexpr const char* kScoreTexts =
+    R"({"anyOf":[{"type":"string"},{"type":"array","minItems":1,"items":{"type":"string"}}]})";
 
 const Schema kPooling{"PoolingRequest",
                       {kModel,
                        {"input", FieldType::kInputs, "Text, or texts.", true},
-                       {"task", FieldType::kString, "What to give; default embed, or classify for a classifier.", false,
+                       {"task",
+                        FieldType::kString,
+                        "What to give; default embed, or classify for a classifier.",
+                        false,
                         {"embed", "token_embed", "classify"}},
                        {"encoding_format", FieldType::kString, "Only for task embed.", false, {"float", "base64"}},
                        {"dimensions", FieldType::kInt, "Keep the first N values, then unit length.", false, {}, 1},

@@ -34,6 +34,9 @@ class PageTest(ClientCase):
         cls.profile.cleanup()
         super().tearDownClass()
 
+    def setUp(self):
+        self.browser.get_log("browser")  # what earlier tests left
+
     def find(self, selector):
         return self.browser.find_element(By.CSS_SELECTOR, selector)
 

@@ -7,7 +7,7 @@ import re
 import struct
 import unittest
 
-from serve_case import TESTS, ServeCase, Server
+from serve_case import TESTS, ServeCase, Server, bits, offline
 
 GOLDEN = os.path.join(TESTS, "golden", "pipeline")
 MODELS = ("prompts", "cross_one_label", "cross_three_labels", "splade_max_log1p_relu")
@@ -41,9 +41,9 @@ class DialectTest(ServeCase):
         cls.cases = [case for case in plain("prompts") if case["text"]]
         cls.texts = [case["text"] for case in cls.cases]
         cls.expected = [case["expected"] for case in cls.cases]
-        cls.by_prompt = {name: {case["text"]: case["expected"] for case in golden("prompts")
-                                if case.get("prompt_name") == name and "task" not in case}
-                         for name in ("red", "query", "document")}
+        cls.by_prompt = {value: {case["text"]: case["expected"] for case in golden("prompts")
+                                 if set(case) == {"text", field, "ids", "expected"} and case[field] == value}
+                         for field, value in (("prompt_name", "red"), ("task", "query"), ("task", "document"))}
 
     def assert_rows(self, rows, expected):
         self.assertEqual(len(rows), len(expected))
@@ -81,12 +81,13 @@ class DialectTest(ServeCase):
 
     def test_tei_embed(self):
         self.assert_rows(self.post("/embed", {"inputs": self.texts}), [unit(row) for row in self.expected])
-        self.assert_rows(self.post("/embed", {"inputs": self.texts, "normalize": False}), self.expected)
+        raw = self.post("/embed", {"inputs": self.texts, "normalize": False})  # the model ends in a Normalize module
+        self.assertEqual([bits(row) for row in raw], offline(self.texts, "--no-normalize", model=self.models[0]))
+        self.assert_rows([unit(row) for row in raw], self.expected)
         self.assert_rows(self.post("/", {"inputs": self.texts[0]}), [unit(self.expected[0])])
         self.assert_rows(self.post("/embed", {"inputs": self.texts[0], "dimensions": 5}), [unit(self.expected[0][:5])])
         text = next(iter(self.by_prompt["red"]))
-        self.assert_rows(self.post("/embed", {"inputs": text, "prompt_name": "red", "normalize": False}),
-                         [self.by_prompt["red"][text]])
+        self.assert_rows(self.post("/embed", {"inputs": text, "prompt_name": "red"}), [self.by_prompt["red"][text]])
         for body, status, kind in (({"inputs": []}, 400, "Empty"), ({"inputs": ""}, 400, "Empty"), ({"inputs": 5}, 422, "Validation"),
                                    ({"inputs": ["a"] * 3000}, 422, "Validation"), ({}, 422, "Validation"),
                                    ({"inputs": "a " * 5000, "truncate": False}, 422, "Validation"),
@@ -228,7 +229,7 @@ class DialectTest(ServeCase):
     def test_llamacpp(self):
         rows = self.post("/embedding", {"content": self.texts[:2]})
         self.assert_rows([row["embedding"][0] for row in rows], [unit(row) for row in self.expected[:2]])
-        one = self.expected[0]
+        one = self.post("/embed", {"inputs": self.texts[0], "normalize": False})[0]
         for kind, scale in ((-1, 1), (1, sum(map(abs, one))), (0, max(map(abs, one)) / 32760), (3, sum(abs(x) ** 3 for x in one) ** (1 / 3))):
             row = self.post("/embeddings", {"content": self.texts[0], "embd_normalize": kind})[0]["embedding"][0]
             self.assert_close([value * scale for value in row], one, 3e-6)
