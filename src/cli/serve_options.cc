@@ -87,7 +87,6 @@ void ServeOptions::Configure(CLI::App* cli) {
       "CORS_ALLOW_ORIGIN");
   cli->add_option("--metrics", metrics_, "GET /metrics: open, key or off")
       ->check(CLI::IsMember({"open", "key", "off"}));
-  cli->add_option("--log-format", log_format_, "text or json")->check(CLI::IsMember({"text", "json"}));
   cli->add_flag("--log-requests", app.telemetry.log_requests, "A line on stderr for each request");
   Add(cli->add_flag("--json-output", json_output_, "As --log-format json --log-requests"), "JSON_OUTPUT");
   Add(cli->add_option("--otlp-endpoint", app.telemetry.otlp_endpoint, "OTLP/HTTP collector: http://host:4318"),
@@ -174,7 +173,7 @@ Status ServeOptions::Resolve(CommonOptions* common) {
   }
   app.metrics = metrics_ != "off";
   app.metrics_need_key = metrics_ == "key";
-  app.telemetry.json = log_format_ == "json" || json_output_;
+  app.telemetry.json = common->log_format == "json" || json_output_;
   app.telemetry.log_requests |= json_output_ || app.telemetry.json;
   app.request_timeout = Seconds(request_timeout_);
   app.queue.threads = common->threads;

@@ -42,7 +42,6 @@ struct ServeOptions {
   std::string key_file_;
   std::string pooling_;
   std::string metrics_ = "open";
-  std::string log_format_ = "text";
   std::string ignored_;
   bool json_output_ = false;
   double request_timeout_ = 0;

@@ -99,7 +99,8 @@ void ApplyTokenizerOptions(const TokenizerLoadOptions& options, json::object* ro
   json::value& added = (*root)["added_tokens"];
   if (!added.is_array()) added = json::array();
   for (const std::string& token : options.register_special) {
-    added.get_array().push_back(json::object{{"content", token},
+    added.get_array().push_back(json::object{{"id", 0},  // the vocabulary gives the id
+                                             {"content", token},
                                              {"single_word", false},
                                              {"lstrip", false},
                                              {"rstrip", false},

@@ -144,9 +144,9 @@ std::unique_ptr<Tokenizer> Load(const std::string& text) {
 TEST(IdsEncoder, EveryNormalizerAndPreTokenizer) {
   const std::vector<std::string> normalizers = {
       "null",
-      R"({"type": "BertNormalizer", "lowercase": true})",
-      R"({"type": "BertNormalizer", "lowercase": true, "strip_accents": false, "handle_chinese_chars": false})",
-      R"({"type": "BertNormalizer", "lowercase": false, "clean_text": false})",
+      R"({"type": "BertNormalizer", "lowercase": true, "clean_text": true, "handle_chinese_chars": true, "strip_accents": null})",
+      R"({"type": "BertNormalizer", "lowercase": true, "strip_accents": false, "handle_chinese_chars": false, "clean_text": true})",
+      R"({"type": "BertNormalizer", "lowercase": false, "clean_text": false, "handle_chinese_chars": true, "strip_accents": null})",
       R"({"type": "NFC"})",
       R"({"type": "NFD"})",
       R"({"type": "NFKC"})",
@@ -154,8 +154,8 @@ TEST(IdsEncoder, EveryNormalizerAndPreTokenizer) {
       R"({"type": "Lowercase"})",
       R"({"type": "StripAccents"})",
       R"({"type": "Nmt"})",
-      R"({"type": "Strip"})",
-      R"({"type": "Strip", "strip_left": false})",
+      R"({"type": "Strip", "strip_left": true, "strip_right": true})",
+      R"({"type": "Strip", "strip_left": false, "strip_right": true})",
       R"({"type": "Prepend", "prepend": "▁"})",
       R"({"type": "Replace", "pattern": {"String": " "}, "content": "▁"})",
       R"({"type": "Replace", "pattern": {"String": "a"}, "content": ""})",
@@ -178,19 +178,27 @@ TEST(IdsEncoder, EveryNormalizerAndPreTokenizer) {
       R"({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"},
           {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first"}]})",
       R"({"type": "Split", "pattern": {"String": "l"}, "behavior": "Removed", "invert": true})",
-      R"({"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithNext"})",
-      R"({"type": "Split", "pattern": {"Regex": "[a-m]+"}, "behavior": "Contiguous"})",
-      R"({"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "ByteLevel", "add_prefix_space": true}]})",
-      R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false})",
+      R"({"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithNext", "invert": false})",
+      R"({"type": "Split", "pattern": {"Regex": "[a-m]+"}, "behavior": "Contiguous", "invert": false})",
+      R"({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": false}, {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true}]})",
+      R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false})",
   };
   const std::vector<std::string> models = {
-      R"({"type": "WordPiece", "unk_token": "<unk>", "continuing_subword_prefix": "", "vocab": VOCAB})",
+      R"({"type": "WordPiece", "unk_token": "<unk>", "continuing_subword_prefix": "", "max_input_chars_per_word": 100, "vocab": VOCAB})",
       R"({"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "vocab": VOCAB, "merges": [["t", "h"], ["l", "l"]]})",
       R"({"type": "WordLevel", "unk_token": "<unk>", "vocab": VOCAB})",
   };
-  const std::string added = R"([{"id": 0, "content": "<s>", "normalized": false, "lstrip": true},
-      {"id": 0, "content": "hello", "normalized": true}, {"id": 0, "content": "hel", "normalized": true, "rstrip": true},
-      {"id": 0, "content": "日", "normalized": false, "single_word": true}])";
+  // content, the flag that is set beside "normalized", and "normalized"
+  const auto token = [](const char* content, const char* flag, bool normalized) {
+    std::string json = R"({"id": 0, "special": false, "content": ")" + std::string(content) + R"(", "normalized": )";
+    json += normalized ? "true" : "false";
+    for (const char* name : {"lstrip", "rstrip", "single_word"}) {
+      json += ", \"" + std::string(name) + (std::string_view(name) == flag ? "\": true" : "\": false");
+    }
+    return json + "}";
+  };
+  const std::string added = "[" + token("<s>", "lstrip", false) + ", " + token("hello", "", true) + ", " +
+                            token("hel", "rstrip", true) + ", " + token("日", "single_word", false) + "]";
   std::string vocabulary = CharacterVocabulary();
   vocabulary.pop_back();
   vocabulary += R"(, "th": 1001, "ll": 1002})";
