@@ -54,6 +54,7 @@ Result<std::unique_ptr<Decoder>> Decoder::Load(DecoderConfig config, const Weigh
   for (int64_t i = 0; i < config.layers; ++i) {
     TV_ASSIGN_OR_RETURN(Layer layer, LoadLayer(config, root.Sub("layers", i), type));
     decoder->layers_.push_back(std::move(layer));
+    root.store()->ReleasePages();  // packed: loading needs memory for one layer's file pages, not for all
   }
   TV_ASSIGN_OR_RETURN(decoder->norm_,
                       RmsWeights::Load(root.Sub("norm"), config.hidden, config.eps, config.norm_offset));

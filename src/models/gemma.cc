@@ -117,7 +117,7 @@ Result<LoadedModel> LoadGemma(ConfigReader& config, const WeightScope& weights, 
 Result<LoadedModel> LoadGemma2(ConfigReader& config, const WeightScope& weights, const ModelOptions& options) {
   TV_ASSIGN_OR_RETURN(DecoderConfig c, ReadCommon(config, kGemma2));
   c.branch_norms = true;
-  config.Ignore({"hidden_act"});  // not read by the reference
+  config.Ignore({"hidden_act", "sliding_window_size"});  // published beside the keys that the reference reads
   TV_ASSIGN_OR_RETURN(c.activation, ReadActivation(config, "hidden_activation", "gelu_pytorch_tanh"));
   TV_RETURN_IF_ERROR(RefuseBidirectionalSwitch(config));
   TV_RETURN_IF_ERROR(ReadScale(config, &c));
@@ -142,7 +142,7 @@ Result<LoadedModel> LoadGemma3(ConfigReader& config, const WeightScope& weights,
   TV_ASSIGN_OR_RETURN(DecoderConfig c, ReadCommon(config, defaults));
   c.branch_norms = true;
   c.head_norms = true;
-  config.Ignore({"hidden_act"});
+  config.Ignore({"hidden_act"});  // as above
   TV_ASSIGN_OR_RETURN(c.activation, ReadActivation(config, "hidden_activation", "gelu_pytorch_tanh"));
   TV_RETURN_IF_ERROR(ReadScale(config, &c));
   TV_ASSIGN_OR_RETURN(const double softcap, ReadSoftcap(config, "attn_logit_softcapping", 0));

@@ -106,7 +106,11 @@ Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::stri
   }
   const json::object own = {{"prefix", IdArray(encoder.tokenizer_->PrefixIds())},
                             {"suffix", IdArray(encoder.tokenizer_->SuffixIds())}};
-  settings->Record("special_tokens", own, SettingSource::File("tokenizer.json", "post_processor"));
+  const Setting* known = settings->Find("special_tokens");
+  const SettingSource source = known != nullptr && known->source.kind == SettingSource::Kind::kFile
+                                   ? known->source
+                                   : SettingSource::File("tokenizer.json", "post_processor");
+  settings->Record("special_tokens", own, source);
   if (const json::value* special = overrides.Use("special_tokens"); special != nullptr) {
     const JsonRef ref(special, "--override", "special_tokens");
     SpecialTokens tokens;
@@ -114,7 +118,7 @@ Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::stri
     TV_ASSIGN_OR_RETURN(tokens.suffix, ReadIds(ref["suffix"]));
     encoder.special_tokens_ = tokens;
     settings->Record("special_tokens", *special, SettingSource::Override("special_tokens=" + WriteJson(*special)));
-    settings->AddConflict("special_tokens", own, SettingSource::File("tokenizer.json", "post_processor"));
+    settings->AddConflict("special_tokens", own, source);
   }
   const Setting* include = settings->Find("include_prompt");
   encoder.needs_prompt_length_ = include != nullptr && include->value.is_bool() && !include->value.get_bool();

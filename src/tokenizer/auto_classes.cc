@@ -315,6 +315,10 @@ Result<json::value> BosEosTemplate(const Builder& builder) {
 
 // The file's own post-processor: what classes keep that do not set one.
 Result<json::value> FilePostProcessor(const Builder& builder) {
+  if (RemoteQwenAppendsEos(builder.files())) {
+    const std::string eos = builder.SpecialText("eos_token");
+    return Template(builder, {{"$A", 0}, {eos, 0}}, {{"$A", 0}, {eos, 0}, {"$B", 1}, {eos, 1}});
+  }
   if (builder.files().tokenizer) {
     const JsonRef processor = builder.files().tokenizer->root()["post_processor"];
     if (processor.present() && !processor.is_null()) return processor.value();

@@ -25,6 +25,11 @@ struct TokenizerFiles {
   JsonRef Config(std::string_view key) const { return config ? config->root()[key] : JsonRef(); }
 };
 
+// Whether the directory brings Alibaba's tokenization_qwen.py (gte-Qwen2 and its relatives), which is what publisher
+// and users run: it appends the end token that add_eos_token asks for, though tokenizer.json's post-processor does not.
+// Without the file the reference runs its own class, which does not either.
+bool RemoteQwenAppendsEos(const TokenizerFiles& files);
+
 // The effective tokenizer.json of class `name` ("BertTokenizer"; "TokenizersBackend" is the file as it is).
 // Records lowercase, strip_accents, ... in `settings` (may be null). Unknown classes are refused by name.
 Result<json::value> BuildTokenizerJson(const std::string& name, const TokenizerFiles& files, Settings* settings);

@@ -101,6 +101,21 @@ Result<Side> SideSetting(const TokenizerFiles& files, std::string_view key, Sett
 
 }  // namespace
 
+bool RemoteQwenAppendsEos(const TokenizerFiles& files) {
+  const JsonRef classes = files.Config("auto_map")["AutoTokenizer"];
+  bool remote = false;
+  for (size_t i = 0; i < classes.size(); ++i) {
+    const JsonRef name = classes.At(i);
+    remote = remote || (name.is_string() && *name.String() == "tokenization_qwen.Qwen2TokenizerFast");
+  }
+  const JsonRef asked = files.Config("add_eos_token");
+  if (!remote || !asked.is_bool() || !*asked.Bool() || !FileExists(files.directory + "/tokenization_qwen.py")) {
+    return false;
+  }
+  const JsonRef processor = files.tokenizer ? files.tokenizer->root()["post_processor"] : JsonRef();
+  return !processor.is_object() || processor["type"].value() == json::value("ByteLevel");
+}
+
 Result<std::unique_ptr<Tokenizer>> Tokenizer::LoadDirectory(const std::string& directory, const std::string& model_type,
                                                             const TokenizerLoadOptions& options, Settings* settings) {
   TokenizerFiles files;
@@ -146,7 +161,8 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::LoadDirectory(const std::string& d
     for (const int32_t id : tokenizer->PrefixIds()) prefix.push_back(id);
     for (const int32_t id : tokenizer->SuffixIds()) suffix.push_back(id);
     settings->Record("special_tokens", json::object{{"prefix", prefix}, {"suffix", suffix}},
-                     SettingSource::Default("transformers 5 " + name));
+                     RemoteQwenAppendsEos(files) ? SettingSource::File("tokenizer_config.json", "add_eos_token")
+                                                 : SettingSource::Default("transformers 5 " + name));
   }
   return tokenizer;
 }
