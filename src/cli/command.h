@@ -36,6 +36,7 @@ class Command {
 std::unique_ptr<Command> MakeDiagnoseCommand();
 std::unique_ptr<Command> MakeEmbedCommand();
 std::unique_ptr<Command> MakeInspectCommand();
+std::unique_ptr<Command> MakeLockCommand();
 std::unique_ptr<Command> MakeRerankCommand();
 std::unique_ptr<Command> MakeSimilarityCommand();
 std::unique_ptr<Command> MakeServeCommand();

@@ -37,6 +37,7 @@ struct Features {
   std::vector<std::vector<uint8_t>> keep;  // MultiVectorMask: per text, per row of token_embeddings
   bool skip_sentence_normalize = false;    // EmbedOptions.normalize == false
   int64_t max_active = 0;                  // SparseEncoder max_active_dims; 0: not given
+  std::span<const std::string> pooling;    // EmbedOptions.pooling
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t count() const { return static_cast<int64_t>(texts.size()); }

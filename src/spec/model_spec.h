@@ -3,6 +3,7 @@
 #ifndef TRUEVEC_SPEC_MODEL_SPEC_H_
 #define TRUEVEC_SPEC_MODEL_SPEC_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "base/settings.h"
 #include "base/status.h"
 #include "tensor/ops.h"
+#include "weights/weight_scope.h"
 
 namespace truevec {
 
@@ -25,6 +27,8 @@ struct SpecOptions {
   // Which Sentence Transformers class loads a directory that does not say: dense, sparse, cross-encoder, multi-vector.
   // Empty: guessed from config.json's architectures, dense when they do not tell.
   std::string as;
+  // Wraps the tensors of each weight file before they are packed; only `diagnose` sets it, to inject faults.
+  std::function<std::shared_ptr<const WeightStore>(std::shared_ptr<const WeightStore>)> edit_weights;
 };
 
 struct Refusal {

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "kernels/kernels.h"
 #include "tensor/ops.h"
+#include "tensor/simulated_ops.h"
 
 namespace truevec {
 namespace {
@@ -15,6 +16,7 @@ using kernels::kPanel;
 using kernels::kTileRows;
 
 constexpr int64_t kQueryBlock = 4 * kTileRows;
+constexpr float kHidden = -1e30f;  // bias of a key that no query sees: its weight underflows to 0
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -72,7 +74,9 @@ void PackHead(const Plan& plan, int64_t s, int64_t kv, ConstMatrix k, ConstMatri
 }
 
 // Additive bias of one query row over keys [first, first + columns).
-void FillBias(const AttentionSpec& spec, int64_t head, int64_t query, int64_t first, int64_t columns, float* bias) {
+// `row0`: the sequence's first row in the batch.
+void FillBias(const AttentionSpec& spec, int64_t row0, int64_t head, int64_t query, int64_t first, int64_t columns,
+              float* bias) {
   for (int64_t c = 0; c < columns; ++c) {
     const int64_t delta = first + c - query;
     float value = 0;
@@ -83,6 +87,8 @@ void FillBias(const AttentionSpec& spec, int64_t head, int64_t query, int64_t fi
       const int64_t clamped = std::clamp(delta, -spec.relative_span, spec.relative_span);
       value += spec.relative_bias[head * (2 * spec.relative_span + 1) + clamped + spec.relative_span];
     }
+    const auto key = static_cast<size_t>(row0 + first + c);
+    if (key < spec.hidden_keys.size() && spec.hidden_keys[key] != 0) value = kHidden;
     bias[c] = value;
   }
 }
@@ -120,10 +126,10 @@ void RunTile(const Plan& plan, const Unit& unit, int64_t query, int64_t rows, Co
     table.tile(rows, d, 0, q.row(row0 + query) + unit.head * d, q.stride, keys + (first + j) * d, scores + j, columns);
   }
   double sums[kTileRows];
-  const bool biased = spec.alibi_slopes != nullptr || spec.relative_bias != nullptr;
+  const bool biased = spec.alibi_slopes != nullptr || spec.relative_bias != nullptr || !spec.hidden_keys.empty();
   for (int64_t r = 0; r < rows; ++r) {
     const Range range = Visible(spec, query + r, length);
-    if (biased) FillBias(spec, unit.head, query + r, first, columns, bias);
+    if (biased) FillBias(spec, row0, unit.head, query + r, first, columns, bias);
     sums[r] = table.softmax({scores + r * columns, columns, range.begin - first, range.end - first, spec.scale,
                              spec.softcap, biased ? bias : nullptr});
   }
@@ -144,6 +150,7 @@ void RunTile(const Plan& plan, const Unit& unit, int64_t query, int64_t rows, Co
 
 void Attention(const ExecContext& ctx, const AttentionSpec& spec, std::span<const int32_t> offsets, ConstMatrix q,
                ConstMatrix k, ConstMatrix v, Matrix out) {
+  if (ctx.simulation != nullptr) return simulated::Attention(ctx, spec, offsets, q, k, v, out);
   TV_CHECK(spec.heads % spec.kv_heads == 0 && q.cols == spec.heads * spec.head_dim && out.cols == q.cols);
   TV_CHECK(k.cols == spec.kv_heads * spec.head_dim && v.cols == k.cols);
   const Arena::Scope scope(ctx.arena);

@@ -62,10 +62,13 @@ class Trace {
   virtual void Record(std::string_view name, ConstMatrix values) = 0;
 };
 
+struct Simulation;  // simulation.h
+
 struct ExecContext {
   ThreadPool* pool = nullptr;
   Arena* arena = nullptr;
-  Trace* trace = nullptr;  // null: not traced
+  Trace* trace = nullptr;            // null: not traced
+  Simulation* simulation = nullptr;  // null: as the model says
 
   void Record(std::string_view name, ConstMatrix values) const {
     if (trace != nullptr) trace->Record(name, values);

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "kernels/kernels.h"
 #include "tensor/linear_impl.h"
+#include "tensor/simulated_ops.h"
 
 namespace truevec {
 namespace {
@@ -57,12 +58,14 @@ Result<Activation> ActivationByName(std::string_view name) {
 }
 
 void Activate(const ExecContext& ctx, Activation activation, Matrix x) {
+  if (ctx.simulation != nullptr) return simulated::Activate(ctx, activation, x);
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) kernels::Active().activate(KernelAct(activation), x.row(r), x.cols);
   });
 }
 
 void GatedActivation(const ExecContext& ctx, Activation activation, ConstMatrix gate_up, bool gate_first, Matrix out) {
+  if (ctx.simulation != nullptr) return simulated::GatedActivation(ctx, activation, gate_up, gate_first, out);
   TV_CHECK(gate_up.cols == 2 * out.cols && gate_up.rows == out.rows);
   ForRows(ctx, out.rows, out.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
@@ -78,6 +81,7 @@ void GatedActivation(const ExecContext& ctx, Activation activation, ConstMatrix 
 
 void LayerNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, const float* bias, double eps, Matrix out,
                const ConstMatrix* residual) {
+  if (ctx.simulation != nullptr) return simulated::LayerNorm(ctx, x, weight, bias, eps, out, residual);
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       const float* add = residual != nullptr ? residual->row(r) : nullptr;
@@ -87,6 +91,7 @@ void LayerNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, const
 }
 
 void RmsNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, double eps, float weight_offset, Matrix out) {
+  if (ctx.simulation != nullptr) return simulated::RmsNorm(ctx, x, weight, eps, weight_offset, out);
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       kernels::Active().rms_norm(x.row(r), x.cols, weight, eps, weight_offset, out.row(r));
@@ -96,6 +101,9 @@ void RmsNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, double 
 
 void RmsNormHeads(const ExecContext& ctx, Matrix x, int64_t head_dim, const float* weight, double eps,
                   float weight_offset) {
+  if (ctx.simulation != nullptr) {
+    return simulated::RmsNormHeads(ctx, x, head_dim, weight, eps, weight_offset);
+  }
   TV_CHECK(x.cols % head_dim == 0);
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
@@ -108,6 +116,7 @@ void RmsNormHeads(const ExecContext& ctx, Matrix x, int64_t head_dim, const floa
 }
 
 void Add(const ExecContext& ctx, ConstMatrix a, ConstMatrix b, Matrix out) {
+  if (ctx.simulation != nullptr) return simulated::Add(ctx, a, b, out);
   ForRows(ctx, out.rows, out.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       for (int64_t i = 0; i < out.cols; ++i) out.row(r)[i] = a.row(r)[i] + b.row(r)[i];
@@ -116,6 +125,7 @@ void Add(const ExecContext& ctx, ConstMatrix a, ConstMatrix b, Matrix out) {
 }
 
 void Scale(const ExecContext& ctx, Matrix x, float factor) {
+  if (ctx.simulation != nullptr) return simulated::Scale(ctx, x, factor);
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       for (int64_t i = 0; i < x.cols; ++i) x.row(r)[i] *= factor;
@@ -125,6 +135,7 @@ void Scale(const ExecContext& ctx, Matrix x, float factor) {
 
 void EmbeddingLookup(const ExecContext& ctx, const TensorView& table, std::span<const int32_t> ids, bool accumulate,
                      Matrix out) {
+  if (ctx.simulation != nullptr) return simulated::EmbeddingLookup(ctx, table, ids, accumulate, out);
   TV_CHECK(table.shape.size() == 2 && table.shape[1] == out.cols && static_cast<int64_t>(ids.size()) == out.rows);
   const size_t row_bytes = static_cast<size_t>(out.cols) * ElementBytes(table.dtype);
   ForRows(ctx, out.rows, out.cols, [&](int64_t first, int64_t last) {
@@ -146,6 +157,7 @@ void EmbeddingLookup(const ExecContext& ctx, const TensorView& table, std::span<
 
 void Rope(const ExecContext& ctx, const RopeTable& table, std::span<const int32_t> positions, int64_t head_dim,
           Matrix x) {
+  if (ctx.simulation != nullptr) return simulated::Rope(ctx, table, positions, head_dim, x);
   TV_CHECK(x.cols % head_dim == 0 && table.rotary_dim <= head_dim);
   const int64_t half = table.rotary_dim / 2;
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {

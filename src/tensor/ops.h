@@ -109,6 +109,7 @@ struct AttentionSpec {
   // relative_bias[h * (2 * relative_span + 1) + clamp(j - i, -relative_span, relative_span) + relative_span].
   const float* relative_bias = nullptr;
   int64_t relative_span = 0;
+  std::span<const uint8_t> hidden_keys;  // [M] or empty; 1: no query of the sequence sees this key
 };
 // q [M, heads*head_dim], k and v [M, kv_heads*head_dim], out [M, heads*head_dim]; offsets [sequences + 1] rows.
 void Attention(const ExecContext& ctx, const AttentionSpec& spec, std::span<const int32_t> offsets, ConstMatrix q,
