@@ -70,8 +70,9 @@ Result<Lock> LockCommand::Make(const CommonOptions&, Lab* lab, Target* target, c
   }
   if (from_ == "self") {
     // The versions whose vectors these are, to the exact class.
-    lock.reference = {{"sentence_transformers", "6.2.0"}, {"transformers", "5.23.0"}, {"torch", nullptr},
-                      {"tokenizers", "0.23.3"},           {"dtype", "float32"},       {"engine", "truevec " TRUEVEC_VERSION}};
+    lock.reference = {
+        {"sentence_transformers", "6.2.0"}, {"transformers", "5.23.0"}, {"torch", nullptr},
+        {"tokenizers", "0.23.3"},           {"dtype", "float32"},       {"engine", "truevec " TRUEVEC_VERSION}};
   } else if (from_ == "reference") {
     for (const char* key : {"sentence_transformers", "transformers", "torch", "tokenizers", "dtype"}) {
       const json::object about = target->About();
@@ -118,10 +119,9 @@ Status LockCommand::Run(const CommonOptions& common) {
   TV_ASSIGN_OR_RETURN(const Lock lock, Make(common, lab.get(), target.get(), given));
   TV_RETURN_IF_ERROR(WriteWholeFile(output_, WriteLock(lock)));
   if (common.json) {
-    const std::string text = WriteJson(json::object{{"lock", output_},
-                                                    {"cases", lock.cases.size()},
-                                                    {"fingerprint", lock.fingerprint}}) +
-                             "\n";
+    const std::string text =
+        WriteJson(json::object{{"lock", output_}, {"cases", lock.cases.size()}, {"fingerprint", lock.fingerprint}}) +
+        "\n";
     std::fwrite(text.data(), 1, text.size(), stdout);
   } else if (!common.quiet) {
     std::fprintf(stderr, "truevec: %s: %zu cases, %s\n", output_.c_str(), lock.cases.size(), lock.fingerprint.c_str());

@@ -86,8 +86,7 @@ Result<Diagnosis> VerifyCommand::WithModel(const CommonOptions& common, const st
   options.find_causes = diagnose_;
   TV_ASSIGN_OR_RETURN(options.tolerance, ParseTolerance(tolerance_));
   TV_ASSIGN_OR_RETURN(const SpecOptions spec, SpecOptionsFrom(common, ""));
-  TV_ASSIGN_OR_RETURN(const std::unique_ptr<Lab> lab,
-                      Lab::Load(model_, spec, compare_.Prompt(), common.threads));
+  TV_ASSIGN_OR_RETURN(const std::unique_ptr<Lab> lab, Lab::Load(model_, spec, compare_.Prompt(), common.threads));
   TV_ASSIGN_OR_RETURN(const std::unique_ptr<Target> target,
                       compare_.Open(common, against_, model_, lab->prompt(), given));
   std::vector<Probe> probes = given;

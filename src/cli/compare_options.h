@@ -29,9 +29,8 @@ struct CompareOptions {
   // The texts of --texts, each a probe.
   Result<std::vector<Probe>> GivenProbes() const;
   // Opens a TARGET of CONTRACT section 3. `model`: the model compared with, for `reference`; `prompt_text`: its prompt.
-  Result<std::unique_ptr<Target>> Open(const CommonOptions& common, const std::string& target,
-                                       const std::string& model, const std::string& prompt_text,
-                                       const std::vector<Probe>& given) const;
+  Result<std::unique_ptr<Target>> Open(const CommonOptions& common, const std::string& target, const std::string& model,
+                                       const std::string& prompt_text, const std::vector<Probe>& given) const;
 };
 
 // Writes atomically.

@@ -144,18 +144,21 @@ void Concurrent(const Evidence& e, Lab* lab, const Combination& fitted, double f
     for (const bool causal : {true, false}) {
       Hypothesis mask;
       mask.cause = causal ? "causal-mask" : "bidirectional-mask";
-      mask.edit.simulation = [causal](Simulation* s) { s->attention = [causal](AttentionSpec* a) { a->causal = causal; }; };
+      mask.edit.simulation = [causal](Simulation* s) {
+        s->attention = [causal](AttentionSpec* a) { a->causal = causal; };
+      };
       Combination both = fitted;
       both.push_back(&mask);
       const auto vectors = lab->Run({text}, both);
       if (!vectors.ok() || CosineDistance((*vectors)[0], shown->vectors[0]) > std::max(kExactDistance, floor)) continue;
-      AddCause(d, mask.cause, "concurrent requests", 0.95, says + "; " + (causal ? "a" : "no") + " causal mask gives them",
-               1 - worst, 1);
+      AddCause(d, mask.cause, "concurrent requests", 0.95,
+               says + "; " + (causal ? "a" : "no") + " causal mask gives them", 1 - worst, 1);
       return;
     }
   }
   Cause* unknown = AddCause(d, "unknown", "", 0, says, 1 - worst, 1 - worst);
-  unknown->evidence.push_back("a leak between requests, padding or another mask; none that was tried gives these vectors");
+  unknown->evidence.push_back(
+      "a leak between requests, padding or another mask; none that was tried gives these vectors");
 }
 
 }  // namespace
@@ -170,8 +173,7 @@ void BatchCauses(const Evidence& e, Lab* lab, const Combination& fitted, Diagnos
   std::vector<const Asked*> differing;
   for (const Asked& asked : o.batches) {
     const std::vector<Vector> singles = SinglesOf(o, asked);
-    const double distance =
-        SameDimensions(singles, asked.vectors) ? Compare(singles, asked.vectors).worst : 2.0;
+    const double distance = SameDimensions(singles, asked.vectors) ? Compare(singles, asked.vectors).worst : 2.0;
     if (distance <= std::max(1e-6, floor)) continue;
     differing.push_back(&asked);
     equal_only = equal_only && asked.kind == "equal lengths";
@@ -200,14 +202,16 @@ void BatchCauses(const Evidence& e, Lab* lab, const Combination& fitted, Diagnos
       const auto vectors = lab->Run(TextsOf(o, *first), fewer);
       if (!vectors.ok() || Compare(*vectors, first->vectors).worst > floor) continue;
       for (Cause& cause : d->causes) {
-        if (i == fitted.size() || cause.id == fitted[i]->cause) cause.evidence.push_back("only in requests of one text: batches are right");
+        if (i == fitted.size() || cause.id == fitted[i]->cause)
+          cause.evidence.push_back("only in requests of one text: batches are right");
       }
       return;
     }
     BatchSearch search(o, lab, fitted, floor);
     const std::vector<Fit> fits = search.Rank(*first);
     const Fit& best = fits.front();
-    bool holds = best.worst <= floor || (best.worst <= 5e-3 && best.mean * 30 < Compare(SinglesOf(o, *first), first->vectors).mean);
+    bool holds = best.worst <= floor ||
+                 (best.worst <= 5e-3 && best.mean * 30 < Compare(SinglesOf(o, *first), first->vectors).mean);
     double after = best.worst;
     for (const Asked* asked : differing) {
       const Fit again = search.Try(best.hypothesis, *asked);
@@ -220,12 +224,14 @@ void BatchCauses(const Evidence& e, Lab* lab, const Combination& fitted, Diagnos
     }
     if (holds && best.mean * 20 < rival) {
       AddCause(d, best.hypothesis->cause, best.hypothesis->variant, 0.97,
-               best.hypothesis->says + (equal_only ? " (only when all texts are of one length)" : "; single requests are right"),
+               best.hypothesis->says +
+                   (equal_only ? " (only when all texts are of one length)" : "; single requests are right"),
                1 - worst, 1 - after);
       return;
     }
   }
-  Cause* unknown = AddCause(d, "unknown", "", 0, "vectors change with the texts beside them in " + kind, 1 - worst, 1 - worst);
+  Cause* unknown =
+      AddCause(d, "unknown", "", 0, "vectors change with the texts beside them in " + kind, 1 - worst, 1 - worst);
   unknown->evidence.push_back("a leak, padding or a wrong row; none that was tried gives these vectors");
 }
 

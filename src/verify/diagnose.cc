@@ -85,7 +85,8 @@ void ClaimSearch(const SearchResult& result, const Observations& o, Lab* lab, Di
     if (h->cause == "client-text-changed" && (h->variant == "strip" || h->variant == "collapse")) {
       cause->evidence.push_back("Sentence Transformers up to 5.3 stripped texts itself: the same vectors");
       AddCause(d, "reference-version", "strip", confidence * 0.5,
-               "an engine that follows Sentence Transformers 5.3 or older strips texts: the same vectors", before, after);
+               "an engine that follows Sentence Transformers 5.3 or older strips texts: the same vectors", before,
+               after);
     }
     for (const Hypothesis* tie : result.ties) {
       cause->evidence.push_back("these texts cannot tell it from " + tie->Name());
@@ -95,7 +96,8 @@ void ClaimSearch(const SearchResult& result, const Observations& o, Lab* lab, Di
 
 void ClaimUnknown(const SearchResult& result, Diagnosis* d) {
   const double before = 1 - d->comparison.worst;
-  Cause* unknown = AddCause(d, "unknown", "", 0, "no listed cause, alone or with others, gives these vectors", before, before);
+  Cause* unknown =
+      AddCause(d, "unknown", "", 0, "no listed cause, alone or with others, gives these vectors", before, before);
   if (result.best.hypotheses.empty()) return;
   std::string names;
   for (const Hypothesis* h : result.best.hypotheses) names += (names.empty() ? "" : " + ") + h->Name();
@@ -208,12 +210,15 @@ Status FindCauses(Lab* lab, const Evidence& e, Diagnosis* d) {
     std::string whole;
     if (d->comparison.same_dimension) whole = OutputQuantization(wanted, &answers, &after);
     if (!whole.empty()) {
-      AddCause(d, "output-quantization", whole, 0.97, "every value is a whole number; with a scale for each dimension they agree to " + std::to_string(1 - after),
-               1 - d->comparison.worst, 1 - after);
+      AddCause(
+          d, "output-quantization", whole, 0.97,
+          "every value is a whole number; with a scale for each dimension they agree to " + std::to_string(1 - after),
+          1 - d->comparison.worst, 1 - after);
     }
     search.emplace(lab, texts, answers);
     const auto base = search->TryAll({});
-    const bool fine = base && base->worst <= (whole.empty() ? kExactDistance : 3e-2) && (d->comparison.max_abs <= 1e-5 || !whole.empty());
+    const bool fine = base && base->worst <= (whole.empty() ? kExactDistance : 3e-2) &&
+                      (d->comparison.max_abs <= 1e-5 || !whole.empty());
     if (base && !fine) {
       // Small and even: first what rounding can explain exactly.
       bool done = false;
@@ -261,9 +266,8 @@ Result<Diagnosis> Diagnose(Lab* lab, Target* target, const std::vector<Probe>& p
   Fill(o, target, reference, &d);
   TV_ASSIGN_OR_RETURN(const auto ids, lab->Ids(o.texts, {}));
   for (const auto& list : ids) d.lengths.push_back(static_cast<int64_t>(list.size()));
-  d.model = {{"directory", lab->directory()},
-             {"fingerprint", lab->pipeline().spec().fingerprint},
-             {"prompt", lab->prompt()}};
+  d.model = {
+      {"directory", lab->directory()}, {"fingerprint", lab->pipeline().spec().fingerprint}, {"prompt", lab->prompt()}};
   Evidence e;
   e.seen = &o;
   e.reference = &reference;
@@ -336,8 +340,8 @@ Result<Diagnosis> DiagnoseAlone(Target* target, const std::vector<Probe>& probes
     low = std::min(low, Norm(v));
     high = std::max(high, Norm(v));
   }
-  d.notes.push_back("dimension " + std::to_string(o.singles[0].size()) + ", norms from " + std::to_string(low) + " to " +
-                    std::to_string(high));
+  d.notes.push_back("dimension " + std::to_string(o.singles[0].size()) + ", norms from " + std::to_string(low) +
+                    " to " + std::to_string(high));
   d.requests = target->Requests();
   d.seconds = Since(start);
   d.verdict = d.causes.empty() ? "inconclusive" : "different";

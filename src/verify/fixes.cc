@@ -18,8 +18,10 @@ struct Fix {
 constexpr std::array<Fix, 49> kFixes = {{
     {"client-text-changed", "send the text unchanged: switch the client's clean-up off", "", "", "", "",
      "LlamaIndex OpenAIEmbedding and old LangChain replace newlines; Infinity strips white space"},
-    {"reference-version", "compare with the Sentence Transformers version that made the index: up to 5.3 it stripped "
-                          "texts", "", "", "", "", ""},
+    {"reference-version",
+     "compare with the Sentence Transformers version that made the index: up to 5.3 it stripped "
+     "texts",
+     "", "", "", "", ""},
     {"prompt-missing", "put the model's prompt in front",
      "start with --default-prompt-name NAME, or send \"prompt_name\" to /embed",
      "send it with the text (/v1/embeddings has no prompts), or use /v2/embed with input_type",
@@ -38,11 +40,13 @@ constexpr std::array<Fix, 49> kFixes = {{
      "send add_special_tokens: true", "convert again: tokenizer.ggml.add_bos_token and add_eos_token must be true",
      "update (fixed for BERT models in 2024), pull the model again", "llamafile: 0.8.5 or newer"},
     {"eos-missing", "append the model's end token", "use the tokenizer.json of the model (its post_processor)",
-     "check add_eos_token in tokenizer_config.json", "convert again: tokenizer.ggml.add_eos_token must be true; or append "
-     "the token in the client", "pull a newer GGUF; or append the token to the text", ""},
+     "check add_eos_token in tokenizer_config.json",
+     "convert again: tokenizer.ggml.add_eos_token must be true; or append "
+     "the token in the client",
+     "pull a newer GGUF; or append the token to the text", ""},
     {"eos-wrong", "append the end token that tokenizer.json's post_processor names", "use the model's tokenizer.json",
-     "check eos_token in tokenizer_config.json", "convert again with llama.cpp after PR 14314: tokenizer.ggml.eos_token_id",
-     "pull a newer GGUF", ""},
+     "check eos_token in tokenizer_config.json",
+     "convert again with llama.cpp after PR 14314: tokenizer.ggml.eos_token_id", "pull a newer GGUF", ""},
     {"special-tokens-doubled", "let only one side add the special tokens", "drop them from the client's text",
      "drop them from the text or send add_special_tokens: false", "drop them from the client's text",
      "drop them from the text or the TEMPLATE", ""},
@@ -51,15 +55,21 @@ constexpr std::array<Fix, 49> kFixes = {{
     {"lowercase-missing", "convert the tokenizer with its lower-casing", "use the model's tokenizer.json",
      "0.6.5 or newer (do_lower_case of sentence_bert_config.json was misread)",
      "convert again: tokenizer.ggml.normalizer.lowercase", "0.13.1 to 0.29 do not lower-case: update", ""},
-    {"lowercase-forced", "convert the tokenizer without lower-casing: the model is cased", "use the model's "
-     "tokenizer.json", "", "convert again with a version that writes tokenizer.ggml.normalizer.lowercase", "", ""},
+    {"lowercase-forced", "convert the tokenizer without lower-casing: the model is cased",
+     "use the model's "
+     "tokenizer.json",
+     "", "convert again with a version that writes tokenizer.ggml.normalizer.lowercase", "", ""},
     {"accents", "strip accents as the model's tokenizer does (strip_accents)", "use the model's tokenizer.json", "",
      "update: tokenizer.ggml.normalizer.strip_accents", "update; accents are kept by its own BERT tokenizer", ""},
     {"basic-tokenization", "split punctuation, ideographs and control characters as BertPreTokenizer does",
      "use the model's tokenizer.json", "", "update and convert again", "update", ""},
-    {"subword-algorithm", "segment with the model's own algorithm (Viterbi for Unigram)", "use the model's "
-     "tokenizer.json", "", "convert again: tokenizer.ggml.model must be t5 for Unigram models", "use a GGUF whose "
-     "tokenizer.ggml.model is t5", ""},
+    {"subword-algorithm", "segment with the model's own algorithm (Viterbi for Unigram)",
+     "use the model's "
+     "tokenizer.json",
+     "", "convert again: tokenizer.ggml.model must be t5 for Unigram models",
+     "use a GGUF whose "
+     "tokenizer.ggml.model is t5",
+     ""},
     {"metaspace-prefix", "put a space before the first word as the tokenizer says", "1.4 or newer", "",
      "tokenizer.ggml.add_space_prefix", "tokenizer.ggml.add_space_prefix of the GGUF", ""},
     {"max-length", "set the limit to the model's",
@@ -68,24 +78,36 @@ constexpr std::array<Fix, 49> kFixes = {{
      "options.num_ctx", "Infinity and FastEmbed: max_seq_length / tokenizer truncation"},
     {"truncation-side", "cut long texts at the end, special tokens kept", "truncation_direction: \"Right\"",
      "truncation_side: \"right\"", "cut in the client", "cuts tokens and reads the text again: cut in the client", ""},
-    {"chunk-averaging", "switch chunking off: the reference cuts", "", "enable_chunked_processing: false in "
-     "--pooler-config", "", "", "LangChain: embedding_ctx_length; langchain4j splits by design"},
+    {"chunk-averaging", "switch chunking off: the reference cuts", "",
+     "enable_chunked_processing: false in "
+     "--pooler-config",
+     "", "", "LangChain: embedding_ctx_length; langchain4j splits by design"},
     {"position-offset", "number positions as the model's class does (RoBERTa: from padding_idx + 1)", "update",
      "update", "convert again with RobertaModel support (after PR 10856)", "pull a newer GGUF", ""},
-    {"rope-theta", "read the rotary bases of each kind of layer from config.json", "update", "--hf-overrides with the "
-     "right rope_theta", "--rope-freq-base", "options.rope_frequency_base", ""},
-    {"rope-scaling", "apply the rotary scaling of config.json, no other", "update", "--hf-overrides "
-     "'{\"rope_scaling\": …}'", "--rope-scaling and --rope-scale", "options.rope_frequency_scale", ""},
-    {"token-type", "add the token type embedding of type 0", "", "", "convert again: token_types.weight must be there", "",
-     "ONNX: feed token_type_ids of zeros"},
+    {"rope-theta", "read the rotary bases of each kind of layer from config.json", "update",
+     "--hf-overrides with the "
+     "right rope_theta",
+     "--rope-freq-base", "options.rope_frequency_base", ""},
+    {"rope-scaling", "apply the rotary scaling of config.json, no other", "update",
+     "--hf-overrides "
+     "'{\"rope_scaling\": …}'",
+     "--rope-scaling and --rope-scale", "options.rope_frequency_scale", ""},
+    {"token-type", "add the token type embedding of type 0", "", "", "convert again: token_types.weight must be there",
+     "", "ONNX: feed token_type_ids of zeros"},
     {"architecture-component", "load the model as its own class", "update: the architecture was taken for another",
-     "--hf-overrides '{\"architectures\": [\"…\"]}' with the model's own", "convert again; MPNet is not supported", "use a "
-     "supported architecture", ""},
+     "--hf-overrides '{\"architectures\": [\"…\"]}' with the model's own", "convert again; MPNet is not supported",
+     "use a "
+     "supported architecture",
+     ""},
     {"causal-mask", "let every token see every other", "the checkpoint's config.json needs \"is_causal\": false",
-     "--hf-overrides '{\"is_causal\": false}'", "--attention non-causal (llama-embedding); the GGUF needs "
-     "ARCH.attention.causal = false", "the GGUF needs ARCH.attention.causal = false", ""},
-    {"bidirectional-mask", "use the causal mask, whatever the batch", "1.9.4 or newer, or --max-batch-requests 1: equal-length "
-     "batches lose the mask", "--hf-overrides '{\"is_causal\": true}'", "ARCH.attention.causal = true", "", ""},
+     "--hf-overrides '{\"is_causal\": false}'",
+     "--attention non-causal (llama-embedding); the GGUF needs "
+     "ARCH.attention.causal = false",
+     "the GGUF needs ARCH.attention.causal = false", ""},
+    {"bidirectional-mask", "use the causal mask, whatever the batch",
+     "1.9.4 or newer, or --max-batch-requests 1: equal-length "
+     "batches lose the mask",
+     "--hf-overrides '{\"is_causal\": true}'", "ARCH.attention.causal = true", "", ""},
     {"padding-attended", "mask the padding", "update; --max-batch-requests 1 until then", "update", "", "",
      "ONNX: feed attention_mask"},
     {"sliding-window", "use the window of config.json, on both sides", "update", "update", "update and convert again",
@@ -94,33 +116,44 @@ constexpr std::array<Fix, 49> kFixes = {{
      "-np 1", "OLLAMA_NUM_PARALLEL=1", ""},
     {"gelu-variant", "use the erf form of GELU", "since 1.9.0 GELU is tanh on purpose: 1.8.3, or accept it", "",
      "its GELU is a float16 table of the tanh form: no switch", "its GELU is a float16 table of the tanh form", ""},
-    {"layernorm", "read the norms' epsilon, bias and offset from the model", "update", "update", "convert again: "
-     "ARCH.attention.layer_norm_epsilon", "convert again", ""},
+    {"layernorm", "read the norms' epsilon, bias and offset from the model", "update", "update",
+     "convert again: "
+     "ARCH.attention.layer_norm_epsilon",
+     "convert again", ""},
     {"adapter-missing", "merge the adapter, with its scaling", "merge the adapter into the weights first",
      "--enable-lora --lora-modules, and name it as the model", "--lora FILE", "ADAPTER in the Modelfile", ""},
     {"weights-not-loaded", "check the server's log for tensors that were not found", "", "", "convert again", "", ""},
     {"pooling-mode", "set the pooling that 1_Pooling/config.json says", "--pooling cls|mean|last-token",
-     "--pooler-config '{\"pooling_type\": \"…\"}' (CLS, MEAN, LAST)", "--pooling mean|cls|last", "convert again: "
-     "ARCH.pooling_type", "Infinity: --pooling-method mean|cls; FastEmbed: 0.6 or newer, add_custom_model(pooling=…)"},
+     "--pooler-config '{\"pooling_type\": \"…\"}' (CLS, MEAN, LAST)", "--pooling mean|cls|last",
+     "convert again: "
+     "ARCH.pooling_type",
+     "Infinity: --pooling-method mean|cls; FastEmbed: 0.6 or newer, add_custom_model(pooling=…)"},
     {"last-token-index", "pool the last token that is not padding", "update", "update", "--pooling last", "update",
      "FastEmbed: 0.7.4 or newer"},
     {"pooling-mask", "average over exactly the tokens of the attention mask", "update", "update", "", "", ""},
-    {"unpooled", "ask for pooled vectors", "use /embed, not /embed_all", "--runner pooling with task embed, not "
-     "token_embed", "--pooling mean|cls|last instead of none", "", "transformers.js: {pooling, normalize}"},
-    {"projection-missing", "apply the Dense modules of modules.json", "update (1.8.3 or newer for local directories), or "
-     "--dense-path", "update (0.11 or newer)", "convert with --sentence-transformers-dense-modules", "not supported for "
-     "most models", "transformers.js and ONNX: read sentence_embedding, not last_hidden_state"},
+    {"unpooled", "ask for pooled vectors", "use /embed, not /embed_all",
+     "--runner pooling with task embed, not "
+     "token_embed",
+     "--pooling mean|cls|last instead of none", "", "transformers.js: {pooling, normalize}"},
+    {"projection-missing", "apply the Dense modules of modules.json",
+     "update (1.8.3 or newer for local directories), or "
+     "--dense-path",
+     "update (0.11 or newer)", "convert with --sentence-transformers-dense-modules",
+     "not supported for "
+     "most models",
+     "transformers.js and ONNX: read sentence_embedding, not last_hidden_state"},
     {"normalization", "normalise as modules.json says", "\"normalize\": true or false in the request",
-     "\"use_activation\" in the request or --pooler-config '{\"use_activation\": …}'", "--embd-normalize 2 (L2) or -1 (none)",
-     "/api/embed normalises, /api/embeddings does not", "Infinity always normalises"},
+     "\"use_activation\" in the request or --pooler-config '{\"use_activation\": …}'",
+     "--embd-normalize 2 (L2) or -1 (none)", "/api/embed normalises, /api/embeddings does not",
+     "Infinity always normalises"},
     {"dimensions-order", "cut, and bring to length 1, in the reference's order", "\"dimensions\" in the request",
      "\"dimensions\" in the request (needs is_matryoshka)", "cut in the client", "\"dimensions\" in the request", ""},
     {"precision-float16", "serve in float32 for the reference's vectors", "--dtype float32", "--dtype float32",
      "a GGUF of type F32 (K and V stay float16)", "an F32 GGUF", "Infinity: --dtype float32"},
     {"precision-bfloat16", "serve in float32 for the reference's vectors", "--dtype float32", "--dtype float32",
      "a GGUF of type F32", "an F32 GGUF", "OpenVINO: INFERENCE_PRECISION_HINT=f32; Infinity: --dtype float32"},
-    {"overflow-nan", "run in float32 or bfloat16 instead of float16", "--dtype float32", "--dtype float32 or bfloat16", "",
-     "", ""},
+    {"overflow-nan", "run in float32 or bfloat16 instead of float16", "--dtype float32", "--dtype float32 or bfloat16",
+     "", "", ""},
     {"weight-quantization", "use unquantised weights for the reference's vectors", "--dtype float32, unquantised ONNX",
      "drop --quantization", "a GGUF of type F32 or F16", "pull the fp16 tag",
      "FastEmbed and Infinity choose quantised ONNX files by default; transformers.js: dtype: 'fp32'"},
@@ -128,7 +161,8 @@ constexpr std::array<Fix, 49> kFixes = {{
      "Infinity: --embedding-dtype float32"},
     {"batch-numerics", "accept it, or send one text a request", "", "", "", "", ""},
     {"serialization", "make client and server agree on encoding_format (float) and little-endian float32", "",
-     "encoding_format: float, endianness: little", "encoding_format: float", "", "openai-node asks for base64 unless told: "
+     "encoding_format: float, endianness: little", "encoding_format: float", "",
+     "openai-node asks for base64 unless told: "
      "encoding_format: \"float\""},
 }};
 

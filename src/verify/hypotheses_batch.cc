@@ -59,11 +59,10 @@ void AddBatchHypotheses(const ModelTraits& model, Hypotheses* out) {
   if (model.pooling == "lasttoken") {
     AddPadding(out, "last-token-index", "padding row", "with the last row of the padded batch pooled it agrees",
                {.masked = true, .pooled = [](size_t i, size_t, size_t, size_t n) { return i + 1 == n; }});
-    AddPadding(out, "last-token-index", "length of the text under left padding",
-               "with row (length - 1) of a left-padded batch pooled it agrees",
-               {.left = true, .masked = true, .pooled = [](size_t i, size_t, size_t real, size_t) {
-                  return i + 1 == real;
-                }});
+    AddPadding(
+        out, "last-token-index", "length of the text under left padding",
+        "with row (length - 1) of a left-padded batch pooled it agrees",
+        {.left = true, .masked = true, .pooled = [](size_t i, size_t, size_t real, size_t) { return i + 1 == real; }});
   }
   if (model.pooling == "cls") {
     AddPadding(out, "last-token-index", "first row under left padding",

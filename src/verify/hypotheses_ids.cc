@@ -77,8 +77,8 @@ Ids Recut(const std::vector<Piece>& word, const IdContext& c, bool merge) {
         const auto id = id_of(parts[i] + parts[i + 1]);
         if (!id.has_value()) continue;
         const auto index = static_cast<size_t>(*id);
-        const float score = c.scores != nullptr && index < c.scores->size() ? (*c.scores)[index]
-                                                                            : -static_cast<float>(index);
+        const float score =
+            c.scores != nullptr && index < c.scores->size() ? (*c.scores)[index] : -static_cast<float>(index);
         if (best == parts.size() || score > best_score) {
           best = i;
           best_score = score;
@@ -160,13 +160,12 @@ Ids Join(const Ids& a, const Ids& b, const Ids& c) {
 
 Ids ContentOf(const Part& part, const IdContext& c) {
   const Ids& ids = part.text.ids;
-  const size_t front = ids.size() >= c.prefix.size() && std::equal(c.prefix.begin(), c.prefix.end(), ids.begin())
-                           ? c.prefix.size()
-                           : 0;
-  const size_t back = ids.size() >= front + c.suffix.size() &&
-                              std::equal(c.suffix.rbegin(), c.suffix.rend(), ids.rbegin())
-                          ? c.suffix.size()
-                          : 0;
+  const size_t front =
+      ids.size() >= c.prefix.size() && std::equal(c.prefix.begin(), c.prefix.end(), ids.begin()) ? c.prefix.size() : 0;
+  const size_t back =
+      ids.size() >= front + c.suffix.size() && std::equal(c.suffix.rbegin(), c.suffix.rend(), ids.rbegin())
+          ? c.suffix.size()
+          : 0;
   return {ids.begin() + static_cast<ptrdiff_t>(front), ids.end() - static_cast<ptrdiff_t>(back)};
 }
 
@@ -197,9 +196,7 @@ void AddSpecialTokenHypotheses(const ModelTraits& model, Hypotheses* out) {
   }
   if (both) {
     AroundBoth(out, "special-tokens-doubled", "all", "with all special tokens twice the vectors agree",
-               [](const IdContext& c) {
-                 return Pair(Join(c.prefix, c.prefix, {}), Join(c.suffix, c.suffix, {}));
-               });
+               [](const IdContext& c) { return Pair(Join(c.prefix, c.prefix, {}), Join(c.suffix, c.suffix, {})); });
   }
   AddWrongEos(model, out);
 }

@@ -22,7 +22,8 @@ Edit* OnLong(Hypotheses* out, const char* cause, const std::string& variant, con
   edit->ids = [cut](const Part& part, const IdContext& c) {
     const Ids content = ContentOf(part, c);
     const size_t keep = Limit(c, content.size());
-    return std::vector<Part>{WithIds(part, Join(c.prefix, content.size() > keep ? cut(content, keep) : content, c.suffix))};
+    return std::vector<Part>{
+        WithIds(part, Join(c.prefix, content.size() > keep ? cut(content, keep) : content, c.suffix))};
   };
   return edit;
 }
@@ -60,8 +61,9 @@ void AddLengthHypotheses(const ModelTraits& model, Hypotheses* out) {
     out->back().long_only = true;
   }
   if (model.max_length < 4) return;
-  OnLong(out, "truncation-side", "left", "with the end of long texts kept the vectors agree",
-         [](const Ids& content, size_t keep) { return Ids(content.end() - static_cast<ptrdiff_t>(keep), content.end()); });
+  OnLong(
+      out, "truncation-side", "left", "with the end of long texts kept the vectors agree",
+      [](const Ids& content, size_t keep) { return Ids(content.end() - static_cast<ptrdiff_t>(keep), content.end()); });
   OnLong(out, "truncation-side", "middle", "with the middle of long texts dropped the vectors agree",
          [](const Ids& content, size_t keep) {
            const size_t head = (keep + 1) / 2;
@@ -90,7 +92,8 @@ void AddLengthHypotheses(const ModelTraits& model, Hypotheses* out) {
     const auto text = c.tokenizer->Decode(content, true);
     EncodeOptions options;
     options.truncation = Truncation{c.max_length};
-    const auto encoding = text.ok() ? c.tokenizer->Encode(*text, std::nullopt, options) : Result<Encoding>(text.status());
+    const auto encoding =
+        text.ok() ? c.tokenizer->Encode(*text, std::nullopt, options) : Result<Encoding>(text.status());
     return std::vector<Part>{encoding.ok() ? WithIds(part, encoding->ids) : part};
   };
   const int64_t around = model.prefix + model.suffix;
@@ -98,13 +101,14 @@ void AddLengthHypotheses(const ModelTraits& model, Hypotheses* out) {
   AddChunks(out, "plain mean", "with chunks averaged the vectors agree", 0, 0, false);
   for (const int64_t size : {128, 256, 510, 512}) {
     if (size == model.max_length - around || size > model.max_length) continue;
-    AddChunks(out, std::to_string(size) + " by length", "with chunks averaged by length the vectors agree", size, 0, true);
+    AddChunks(out, std::to_string(size) + " by length", "with chunks averaged by length the vectors agree", size, 0,
+              true);
     AddChunks(out, std::to_string(size) + " plain mean", "with chunks averaged the vectors agree", size, 0, false);
   }
   for (const int64_t overlap : {16, 20, 32, 50, 64}) {
     if (overlap * 2 >= model.max_length) continue;
-    AddChunks(out, "overlap " + std::to_string(overlap), "with overlapping chunks averaged the vectors agree", 0, overlap,
-              false);
+    AddChunks(out, "overlap " + std::to_string(overlap), "with overlapping chunks averaged the vectors agree", 0,
+              overlap, false);
     AddChunks(out, "overlap " + std::to_string(overlap) + " by length",
               "with overlapping chunks averaged by length the vectors agree", 0, overlap, true);
   }

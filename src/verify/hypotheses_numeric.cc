@@ -102,14 +102,14 @@ void AddNumericHypotheses(const ModelTraits&, Hypotheses* out) {
                 QuantizeQ4);
   AddWeightType(out, cause, "int8 per row", "with int8 weights per output row the vectors agree", Block::kRow, false,
                 QuantizeInt8);
-  AddWeightType(out, cause, "int8 per row, tables too", "with int8 weights per row the vectors agree", Block::kRow, true,
-                QuantizeInt8);
+  AddWeightType(out, cause, "int8 per row, tables too", "with int8 weights per row the vectors agree", Block::kRow,
+                true, QuantizeInt8);
   AddWeightType(out, cause, "int8 per tensor", "with int8 weights per tensor the vectors agree", Block::kTensor, false,
                 QuantizeInt8);
   AddWeightType(out, cause, "int8 per tensor, tables too", "with int8 weights per tensor the vectors agree",
                 Block::kTensor, true, QuantizeInt8);
-  AddWeightType(out, cause, "uint8 per tensor", "with uint8 weights per tensor the vectors agree", Block::kTensor, false,
-                QuantizeUInt8);
+  AddWeightType(out, cause, "uint8 per tensor", "with uint8 weights per tensor the vectors agree", Block::kTensor,
+                false, QuantizeUInt8);
   AddWeightType(out, cause, "uint8 per tensor, tables too", "with uint8 weights per tensor the vectors agree",
                 Block::kTensor, true, QuantizeUInt8);
 }

@@ -52,8 +52,8 @@ void AddPoolingHypotheses(const ModelTraits& model, Hypotheses* out) {
   for (const std::string mode : {"mean", "cls", "max", "lasttoken", "weightedmean"}) {
     if (mode == model.pooling || model.pooling.empty()) continue;
     if (mode == "mean" && model.pooling == "mean_sqrt_len_tokens") continue;  // the norm only
-    AddHypothesis(out, "pooling-mode", mode, "the model says " + model.pooling + ", the target pools " + mode)->pooling =
-        mode;
+    AddHypothesis(out, "pooling-mode", mode, "the model says " + model.pooling + ", the target pools " + mode)
+        ->pooling = mode;
   }
   if (model.pooling == "lasttoken") {
     Masked(out, "last-token-index", "content", "with the last token before the closing one pooled the vectors agree",

@@ -49,8 +49,8 @@ std::string NormalForm(const std::string& text, bool compatibility, bool compose
     int last = 0;
     for (const uint32_t cp : points) {
       const int rank = CombiningClass(cp);
-      const bool blocked = starter == std::string::npos || (last != 0 && last >= rank) ||
-                           (last == 0 && out.size() != starter + 1);
+      const bool blocked =
+          starter == std::string::npos || (last != 0 && last >= rank) || (last == 0 && out.size() != starter + 1);
       const uint32_t joined = blocked ? 0 : Compose(out[starter], cp);
       if (joined != 0) {
         out[starter] = joined;
@@ -102,8 +102,8 @@ void AddPromptHypotheses(const ModelTraits& model, Hypotheses* out) {
     AddHypothesis(out, "prompt-doubled", "", "with the prompt twice the vectors agree")->prompt = own + own;
     const std::string trimmed = Strip(own);
     if (trimmed != own) {
-      AddHypothesis(out, "prompt-wrong", "no space", "with the prompt's space at the end cut the vectors agree")->prompt =
-          trimmed;
+      AddHypothesis(out, "prompt-wrong", "no space", "with the prompt's space at the end cut the vectors agree")
+          ->prompt = trimmed;
     } else {
       AddHypothesis(out, "prompt-wrong", "extra space", "with a space after the prompt the vectors agree")->prompt =
           own + " ";
@@ -118,8 +118,8 @@ void AddPromptHypotheses(const ModelTraits& model, Hypotheses* out) {
   for (const auto& [name, text] : model.pipeline->spec().prompts) wrong(name, text);
   for (const char* text :
        {"query: ", "passage: ", "search_query: ", "search_document: ", "classification: ", "clustering: ",
-        "Represent this sentence for searching relevant passages: ", "Represent this sentence: ", "title: none | text: ",
-        "task: search result | query: ",
+        "Represent this sentence for searching relevant passages: ", "Represent this sentence: ",
+        "title: none | text: ", "task: search result | query: ",
         "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: ",
         "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"}) {
     wrong(text, text);

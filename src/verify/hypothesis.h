@@ -1,5 +1,5 @@
-// A hypothesis is one declarative row: a cause (CONTRACT section 9), what it changes in our own engine, and what is said
-// when it fits. One file per family lists its rows; Lab runs any combination of them.
+// A hypothesis is one declarative row: a cause (CONTRACT section 9), what it changes in our own engine, and what is
+// said when it fits. One file per family lists its rows; Lab runs any combination of them.
 #ifndef TRUEVEC_VERIFY_HYPOTHESIS_H_
 #define TRUEVEC_VERIFY_HYPOTHESIS_H_
 
@@ -21,9 +21,9 @@ struct IdContext {
   std::vector<int32_t> prefix;  // special tokens around a text
   std::vector<int32_t> suffix;
   int32_t pad = 0;
-  int64_t max_length = 0;     // tokens with specials; 0: none
-  int64_t max_positions = 0;  // longest sequence the model can run; 0: unlimited
-  int64_t prompt_tokens = 0;  // tokens of the prompt without specials
+  int64_t max_length = 0;                      // tokens with specials; 0: none
+  int64_t max_positions = 0;                   // longest sequence the model can run; 0: unlimited
+  int64_t prompt_tokens = 0;                   // tokens of the prompt without specials
   const std::vector<float>* scores = nullptr;  // Unigram scores by id; null: not a Unigram model
 };
 
@@ -42,7 +42,7 @@ struct ModelTraits {
   bool normalizes = false;
   bool causal = false, windowed = false, alibi = false, relative = false;
   bool head_norms = false, scales = false;
-  std::vector<double> thetas;  // bases of the rotary tables
+  std::vector<double> thetas;      // bases of the rotary tables
   int64_t prefix = 0, suffix = 0;  // special tokens around a text
   int64_t max_length = 0;
   int64_t dense = 0;  // Dense modules
@@ -52,9 +52,9 @@ struct ModelTraits {
 struct Edit {
   std::function<std::string(const std::string&)> text;
   std::optional<std::string> prompt;
-  std::string tokenizer;                // an altered tokenizer.json (tokenizer_edits.h)
-  std::optional<int64_t> max_length;    // tokens with specials
-  bool untruncated = false;             // `ids` gets the whole text
+  std::string tokenizer;              // an altered tokenizer.json (tokenizer_edits.h)
+  std::optional<int64_t> max_length;  // tokens with specials
+  bool untruncated = false;           // `ids` gets the whole text
   std::function<std::vector<Part>(const Part&, const IdContext&)> ids;
   // As `ids`, knowing all texts of the request: the edited sequence of texts[index].
   std::function<Part(const std::vector<Part>& texts, size_t index, const IdContext&)> batch;

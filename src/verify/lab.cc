@@ -220,10 +220,11 @@ Result<std::shared_ptr<const Pipeline>> Lab::EditedPipeline(const Combination& h
 }
 
 Result<Part> Lab::EncodeOne(const std::string& original, const Combination& h) {
-  const std::string key = KeyOf(h, [](const Hypothesis& x) {
-                            return x.edit.text || x.edit.prompt || !x.edit.tokenizer.empty() || x.edit.max_length ||
-                                   x.edit.untruncated;
-                          }) +
+  const std::string key = KeyOf(h,
+                                [](const Hypothesis& x) {
+                                  return x.edit.text || x.edit.prompt || !x.edit.tokenizer.empty() ||
+                                         x.edit.max_length || x.edit.untruncated;
+                                }) +
                           '\0' + original;
   if (const auto found = encodings_.find(key); found != encodings_.end()) return found->second;
   std::string text = original;
@@ -443,7 +444,8 @@ Result<std::vector<Vector>> Lab::Run(const std::vector<std::string>& texts, cons
       double weights = 0;
       for (size_t p = 0; p < pieces.size(); ++p) {
         weights += pieces[p].weight;
-        for (size_t d = 0; d < total.size(); ++d) total[d] += pieces[p].weight * static_cast<double>(pooled[next + p][d]);
+        for (size_t d = 0; d < total.size(); ++d)
+          total[d] += pieces[p].weight * static_cast<double>(pooled[next + p][d]);
       }
       for (size_t d = 0; d < total.size(); ++d) sum[d] = static_cast<float>(total[d] / weights);
     }
@@ -461,7 +463,10 @@ Result<std::vector<Vector>> Lab::Run(const std::vector<std::string>& texts, cons
 Result<std::vector<std::vector<int32_t>>> Lab::Ids(const std::vector<std::string>& texts, const Combination& h) {
   TV_ASSIGN_OR_RETURN(const std::vector<std::vector<Part>> encoded, EncodeAll(texts, h));
   std::vector<std::vector<int32_t>> ids;
-  for (const std::vector<Part>& parts : encoded) ids.push_back(parts.front().text.ids);
+  for (const std::vector<Part>& parts : encoded) {
+    std::vector<int32_t>& all = ids.emplace_back();
+    for (const Part& part : parts) all.insert(all.end(), part.text.ids.begin(), part.text.ids.end());
+  }
   return ids;
 }
 

@@ -27,7 +27,7 @@ class Lab {
   Result<std::vector<Vector>> Reference(const std::vector<std::string>& texts) { return Run(texts, {}); }
   // `texts` as one request, with the hypotheses switched on. A hypothesis that this model cannot have is an error.
   Result<std::vector<Vector>> Run(const std::vector<std::string>& texts, const Combination& hypotheses);
-  // The ids the model is fed, after the hypotheses' edits (of the first part of each text).
+  // The ids the model is fed, after the hypotheses' edits (the parts of each text back to back).
   Result<std::vector<std::vector<int32_t>>> Ids(const std::vector<std::string>& texts, const Combination& hypotheses);
   // Intermediates of one text by name, as the trace tap sees them: [tokens, width] each.
   Result<std::vector<Layer>> Layers(const std::string& text);

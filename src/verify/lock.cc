@@ -42,9 +42,7 @@ std::string VectorText(const Vector& v) {
   return EncodeBase64({reinterpret_cast<const char*>(v.data()), v.size() * sizeof(float)});
 }
 
-Status Bad(const std::string& where, const std::string& problem) {
-  return InputError(where + ": " + problem);
-}
+Status Bad(const std::string& where, const std::string& problem) { return InputError(where + ": " + problem); }
 
 Result<LockCase> ReadCase(const JsonRef& ref) {
   LockCase out;

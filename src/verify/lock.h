@@ -1,4 +1,5 @@
-// Locks: a model's vectors for the probe set in one plain file, made for a repository and a CI job (CONTRACT section 6).
+// Locks: a model's vectors for the probe set in one plain file, made for a repository and a CI job (CONTRACT section
+// 6).
 #ifndef TRUEVEC_VERIFY_LOCK_H_
 #define TRUEVEC_VERIFY_LOCK_H_
 
@@ -19,9 +20,9 @@ struct LockCase {
 };
 
 struct Lock {
-  json::object model;      // id, revision, files: {name: sha256}
+  json::object model;       // id, revision, files: {name: sha256}
   std::string fingerprint;  // empty when no truevec model took part
-  json::object reference;  // versions and dtype, or {"engine": …}
+  json::object reference;   // versions and dtype, or {"engine": …}
   json::object settings;
   std::vector<LockCase> cases;
 };

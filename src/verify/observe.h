@@ -22,11 +22,11 @@ struct Asked {
 struct Observations {
   std::vector<Probe> probes;  // those that were answered
   std::vector<std::string> texts;
-  std::vector<Vector> singles;                 // asked alone, in order
-  std::vector<std::vector<Vector>> unpooled;   // per probe, when matrices came back
-  std::vector<std::optional<int64_t>> tokens;  // what the target says it read
+  std::vector<Vector> singles;                               // asked alone, in order
+  std::vector<std::vector<Vector>> unpooled;                 // per probe, when matrices came back
+  std::vector<std::optional<int64_t>> tokens;                // what the target says it read
   std::vector<std::pair<std::string, std::string>> refused;  // probe and message
-  std::vector<Asked> again;                    // single texts, asked once more
+  std::vector<Asked> again;                                  // single texts, asked once more
   std::vector<Asked> batches;
   std::vector<Asked> concurrent;  // single texts, several requests at once
   std::vector<Asked> base64;      // single texts

@@ -55,22 +55,22 @@ json::value DiagnosisToJson(const Diagnosis& d) {
     if (i < d.explained.size()) row["cosine_after"] = Cosine(1 - d.explained[i]);
     probes.push_back(row);
   }
-  json::object environment = {{"truevec", TRUEVEC_VERSION}, {"target", d.target},   {"api", d.dialect},
-                              {"about", d.about},           {"model", d.model},     {"probes", kProbeSetVersion},
+  json::object environment = {{"truevec", TRUEVEC_VERSION}, {"target", d.target}, {"api", d.dialect},
+                              {"about", d.about},           {"model", d.model},   {"probes", kProbeSetVersion},
                               {"seconds", d.seconds}};
   json::object out = {
       {"schema", "truevec.diagnose/1"},
       {"verdict", d.verdict},
       {"tolerance", ToleranceName(d.tolerance)},
       {"metrics",
-       json::object{{"texts", c.texts},
-                    {"cosine", json::object{{"min", Cosine(1 - c.worst)},
-                                            {"p01", Cosine(1 - c.p99)},
-                                            {"median", Cosine(1 - c.median)}}},
-                    {"max_abs", Cosine(c.max_abs)},
-                    {"norm_ratio", json::object{{"min", Cosine(c.norm_ratio_min)}, {"max", Cosine(c.norm_ratio_max)}}},
-                    {"neighbour_overlap", d.neighbour_overlap},
-                    {"geometry", d.geometry}}},
+       json::object{
+           {"texts", c.texts},
+           {"cosine",
+            json::object{{"min", Cosine(1 - c.worst)}, {"p01", Cosine(1 - c.p99)}, {"median", Cosine(1 - c.median)}}},
+           {"max_abs", Cosine(c.max_abs)},
+           {"norm_ratio", json::object{{"min", Cosine(c.norm_ratio_min)}, {"max", Cosine(c.norm_ratio_max)}}},
+           {"neighbour_overlap", d.neighbour_overlap},
+           {"geometry", d.geometry}}},
       {"causes", CausesToJson(d)},
       {"ruled_out", ruled_out},
       {"probes", probes},
@@ -79,7 +79,8 @@ json::value DiagnosisToJson(const Diagnosis& d) {
       {"requests", d.requests},
       {"environment", environment}};
   if (!d.layers.empty()) {
-    out["first_difference"] = json::object{{"layer", d.layers.front().first}, {"relative_error", d.layers.front().second}};
+    out["first_difference"] =
+        json::object{{"layer", d.layers.front().first}, {"relative_error", d.layers.front().second}};
   }
   return out;
 }

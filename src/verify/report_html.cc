@@ -62,7 +62,8 @@ std::string Bars(const Diagnosis& d) {
 // Error against length: one dot a probe.
 std::string Scatter(const Diagnosis& d) {
   if (d.lengths.empty()) return "";
-  const double longest = static_cast<double>(std::max<int64_t>(2, *std::max_element(d.lengths.begin(), d.lengths.end())));
+  const double longest =
+      static_cast<double>(std::max<int64_t>(2, *std::max_element(d.lengths.begin(), d.lengths.end())));
   std::string out =
       "<h2>Error against length</h2><svg width=\"640\" height=\"240\" role=\"img\" aria-label=\"1 - cosine against "
       "tokens\"><rect x=\"40\" y=\"10\" width=\"580\" height=\"190\" fill=\"none\" stroke=\"#999\"/>";
@@ -115,7 +116,8 @@ std::string DiagnosisToHtml(const Diagnosis& d) {
       "#c33;padding-left:1em}</style><h1>" +
       Escape(d.verdict) + "</h1>\n";
   out += Causes(d);
-  out += "<pre>" + Escape(DiagnosisToText(d)) + "</pre>\n<h2>Cosine per probe</h2>\n" + Bars(d) + Scatter(d) + Layers(d);
+  out +=
+      "<pre>" + Escape(DiagnosisToText(d)) + "</pre>\n<h2>Cosine per probe</h2>\n" + Bars(d) + Scatter(d) + Layers(d);
   if (!d.id_differences.empty()) {
     out += "<h2>Token ids, by the target's own account</h2><ul>";
     for (const std::string& line : d.id_differences) out += "<li>" + Escape(line);

@@ -8,7 +8,7 @@
 namespace truevec {
 namespace {
 
-constexpr double kClearly = 20;       // how many times better than the rest a cause must be
+constexpr double kClearly = 20;          // how many times better than the rest a cause must be
 constexpr double kRoundingWorst = 5e-3;  // largest residual that may be rounding (bfloat16 on unlucky models)
 constexpr size_t kBeam = 6;
 constexpr size_t kMost = 3;  // causes at once
@@ -135,7 +135,9 @@ std::vector<Trial> Search::Extend(const Trial& start) {
   std::vector<Trial> out;
   if (screen.empty()) return out;
   const bool only_long = std::none_of(screen.begin(), screen.end(), [&](size_t i) { return lengths_[i] <= kShort; });
-  const std::vector<size_t> few(screen.begin(), screen.begin() + static_cast<ptrdiff_t>(only_long ? std::min<size_t>(3, screen.size()) : screen.size()));
+  const std::vector<size_t> few(
+      screen.begin(),
+      screen.begin() + static_cast<ptrdiff_t>(only_long ? std::min<size_t>(3, screen.size()) : screen.size()));
   const auto before = TryOn(start.hypotheses, few);
   if (!before) return out;
   for (const Hypothesis& next : all_) {
@@ -144,7 +146,8 @@ std::vector<Trial> Search::Extend(const Trial& start) {
     Combination both = start.hypotheses;
     both.push_back(&next);
     auto trial = TryOn(both, few);
-    if (trial && (trial->score < before->score - 0.02 || trial->mean < before->mean * 0.98)) out.push_back(std::move(*trial));
+    if (trial && (trial->score < before->score - 0.02 || trial->mean < before->mean * 0.98))
+      out.push_back(std::move(*trial));
   }
   std::stable_sort(out.begin(), out.end(), Better);
   return out;
@@ -372,7 +375,8 @@ NumericResult Search::Numeric(const Combination& fitted, double worst) {
     double size = 0;
     for (size_t i = 0; i < which.size(); ++i) {
       const std::vector<double> simulated = Residual((*plain)[i], (*vectors)[i]);
-      correlation += Correlation(Residual((*plain)[i], target_[which[i]]), simulated) / static_cast<double>(which.size());
+      correlation +=
+          Correlation(Residual((*plain)[i], target_[which[i]]), simulated) / static_cast<double>(which.size());
       size += CosineDistance((*plain)[i], (*vectors)[i]) / static_cast<double>(which.size());
     }
     if (correlation <= best.correlation) continue;

@@ -1,6 +1,6 @@
 // The search for the combination of hypotheses that gives the target's vectors. Singles first, on the probes that can
-// show them; then combinations of up to three, grown from those that explain a subset of the texts; accepted only at the
-// floor of float32 or of a rounding class, and only when every other cause is clearly worse.
+// show them; then combinations of up to three, grown from those that explain a subset of the texts; accepted only at
+// the floor of float32 or of a rounding class, and only when every other cause is clearly worse.
 #ifndef TRUEVEC_VERIFY_SEARCH_H_
 #define TRUEVEC_VERIFY_SEARCH_H_
 

@@ -201,8 +201,8 @@ bool StructuralCauses(const Evidence& e, Diagnosis* d) {
   for (const Asked& asked : o.again) {
     const double distance = CosineDistance(o.singles[asked.texts[0]], asked.vectors[0]);
     if (distance <= 1e-6) continue;
-    AddCause(d, "nondeterministic", "", 0.95,
-             "the same request gave answers " + Text(distance) + " apart (1 - cosine)", 1 - distance, 1 - distance);
+    AddCause(d, "nondeterministic", "", 0.95, "the same request gave answers " + Text(distance) + " apart (1 - cosine)",
+             1 - distance, 1 - distance);
     break;
   }
   const auto zero = [](const Vector& v) { return std::all_of(v.begin(), v.end(), [](float x) { return x == 0; }); };
@@ -231,8 +231,8 @@ bool StructuralCauses(const Evidence& e, Diagnosis* d) {
   if (not_finite == o.singles.size() || c.worst >= 0.5) {
     std::vector<std::string> readings;
     for (size_t i = 0; i < o.singles.size(); ++i) readings.push_back(ReadingThatFits((*e.reference)[i], o.singles[i]));
-    if (!readings[0].empty() && std::count(readings.begin(), readings.end(), readings[0]) * 10 >=
-                                    static_cast<ptrdiff_t>(readings.size()) * 9) {
+    if (!readings[0].empty() &&
+        std::count(readings.begin(), readings.end(), readings[0]) * 10 >= static_cast<ptrdiff_t>(readings.size()) * 9) {
       AddCause(d, "serialization", readings[0], 0.98, "with the bytes read as " + readings[0] + " the vectors agree",
                before, 1);
       return true;
@@ -260,9 +260,8 @@ void NormCauses(const Evidence& e, Lab* lab, const Combination& fitted, Diagnosi
   if (!c.same_dimension || NormsAgree(c)) return;
   std::string variant = "scaled";
   std::string evidence = "norm ratio from " + Text(c.norm_ratio_min) + " to " + Text(c.norm_ratio_max);
-  const bool unit = std::all_of(o.singles.begin(), o.singles.end(), [](const Vector& v) {
-    return !IsFinite(v) || std::abs(Norm(v) - 1) < 1e-2;
-  });
+  const bool unit = std::all_of(o.singles.begin(), o.singles.end(),
+                                [](const Vector& v) { return !IsFinite(v) || std::abs(Norm(v) - 1) < 1e-2; });
   if (lab != nullptr) {
     Hypothesis raw;
     raw.cause = "normalization";

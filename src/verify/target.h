@@ -19,9 +19,9 @@ namespace truevec {
 struct PromptChoice;
 
 struct TargetReply {
-  std::vector<Vector> vectors;               // one per text, in the order of the texts
+  std::vector<Vector> vectors;                // one per text, in the order of the texts
   std::vector<std::vector<Vector>> unpooled;  // per text, its rows, when matrices came back; else empty
-  std::optional<int64_t> input_tokens;       // what the endpoint says it read; a hint, not to be trusted
+  std::optional<int64_t> input_tokens;        // what the endpoint says it read; a hint, not to be trusted
 };
 
 // An intermediate of one text by name ("layer.3.output"): [tokens, width].
@@ -64,11 +64,11 @@ class Target {
 };
 
 struct EndpointOptions {
-  std::string api;      // empty: guessed
-  std::string model;    // what the requests name; empty: what the server lists first
-  std::string api_key;  // empty: none
-  std::string prompt_name;     // sent in the dialect's own field
-  std::string client_prompt;   // put in front of every text on our side
+  std::string api;            // empty: guessed
+  std::string model;          // what the requests name; empty: what the server lists first
+  std::string api_key;        // empty: none
+  std::string prompt_name;    // sent in the dialect's own field
+  std::string client_prompt;  // put in front of every text on our side
   int64_t max_requests = 200;
   int concurrency = 4;
   int timeout_seconds = 60;

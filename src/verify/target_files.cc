@@ -93,7 +93,8 @@ Result<std::vector<Vector>> ParseNpy(std::string_view data, const std::string& p
   }
   TV_ASSIGN_OR_RETURN(const auto shape, NpyShape(header, path));
   size_t width = 0;
-  for (const auto& [name, bytes] : {std::pair("<f2", 2), std::pair("<f4", 4), std::pair("<f8", 8), std::pair("|i1", 1), std::pair("|u1", 1)}) {
+  for (const auto& [name, bytes] :
+       {std::pair("<f2", 2), std::pair("<f4", 4), std::pair("<f8", 8), std::pair("|i1", 1), std::pair("|u1", 1)}) {
     if (header.find(name) != std::string::npos) width = static_cast<size_t>(bytes);
   }
   if (width == 0) return InputError(path + ": expected float16, float32, float64, int8 or uint8, got " + header);
@@ -176,8 +177,9 @@ std::unique_ptr<Target> MakeStoredTarget(std::string description, std::vector<st
 
 Result<std::unique_ptr<Target>> MakeVectorsTarget(const std::string& path, std::vector<std::string> texts) {
   if (texts.empty()) return UsageError(path + ": a vectors file needs --texts FILE, a text for each row");
-  TV_ASSIGN_OR_RETURN(std::vector<Vector> vectors,
-                      path.ends_with(".npy") ? ReadNpy(path) : path.ends_with(".npz") ? ReadNpz(path) : ReadJsonl(path));
+  TV_ASSIGN_OR_RETURN(std::vector<Vector> vectors, path.ends_with(".npy")   ? ReadNpy(path)
+                                                   : path.ends_with(".npz") ? ReadNpz(path)
+                                                                            : ReadJsonl(path));
   if (vectors.size() != texts.size()) {
     return InputError(path + ": " + std::to_string(vectors.size()) + " vectors for " + std::to_string(texts.size()) +
                       " texts");

@@ -179,8 +179,7 @@ class ReferenceTarget : public Target {
     json::array list;
     for (const std::string& text : texts) list.emplace_back(text);
     const std::lock_guard<std::mutex> lock(mutex_);
-    TV_RETURN_IF_ERROR(
-        child_.Send(WriteJson(json::object{{"texts", list}, {"default_dtype", default_dtype}}) + "\n"));
+    TV_RETURN_IF_ERROR(child_.Send(WriteJson(json::object{{"texts", list}, {"default_dtype", default_dtype}}) + "\n"));
     TV_ASSIGN_OR_RETURN(const std::string line, child_.Line());
     TV_ASSIGN_OR_RETURN(const JsonFile file, JsonFile::Parse(line, "reference", Code::kEndpoint));
     if (file.root()["error"].is_string()) {

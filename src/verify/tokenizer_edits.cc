@@ -64,7 +64,8 @@ class Editor {
   json::object* root_;
 };
 
-const json::object kNothing = {{"type", "Replace"}, {"pattern", json::object{{"String", "\uE0F0"}}}, {"content", "\uE0F0"}};
+const json::object kNothing = {
+    {"type", "Replace"}, {"pattern", json::object{{"String", "\uE0F0"}}}, {"content", "\uE0F0"}};
 const json::object kAtSpaces = {{"type", "WhitespaceSplit"}};
 
 bool Cased(Editor* e, bool accents_kept) {
@@ -121,20 +122,21 @@ bool PrefixSpace(Editor* e, bool on) {
 
 // Runs of spaces stay, each a metaspace.
 bool KeepRuns(Editor* e) {
-  const json::object whole = {{"type", "Split"},
-                              {"pattern", json::object{{"Regex", "\\n"}}},
-                              {"behavior", "Isolated"},
-                              {"invert", false}};
+  const json::object whole = {
+      {"type", "Split"}, {"pattern", json::object{{"Regex", "\\n"}}}, {"behavior", "Isolated"}, {"invert", false}};
   bool changed = e->Replace("pre_tokenizer", "WhitespaceSplit", whole);
   json::value* normalizer = e->root()->if_contains("normalizer");
-  changed = (normalizer != nullptr && Visit(normalizer, [](json::object* object) {
-              if (!IsType(*object, "Replace")) return false;
-              const json::value* pattern = object->if_contains("pattern");
-              if (pattern == nullptr || WriteJson(*pattern).find("{2,}") == std::string::npos) return false;
-              *object = kNothing;
-              return true;
-            })) ||
-            changed;
+  changed =
+      (normalizer != nullptr && Visit(normalizer,
+                                      [](json::object* object) {
+                                        if (!IsType(*object, "Replace")) return false;
+                                        const json::value* pattern = object->if_contains("pattern");
+                                        if (pattern == nullptr || WriteJson(*pattern).find("{2,}") == std::string::npos)
+                                          return false;
+                                        *object = kNothing;
+                                        return true;
+                                      })) ||
+      changed;
   return changed;
 }
 
