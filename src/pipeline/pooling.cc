@@ -35,7 +35,8 @@ class Pooling : public PipelineModule {
     for (int64_t text = 0; text < features->count(); ++text) {
       for (size_t m = 0; m < names_.size(); ++m) {
         float* target = out.row(text) + static_cast<int64_t>(m) * width;
-        TV_RETURN_IF_ERROR(PoolOne(*features, tokens, text, ModeByName(replaced ? features->pooling[m] : names_[m]), sums, target));
+        TV_RETURN_IF_ERROR(
+            PoolOne(*features, tokens, text, ModeByName(replaced ? features->pooling[m] : names_[m]), sums, target));
       }
     }
     features->Set("sentence_embedding", out, false);
