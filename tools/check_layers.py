@@ -16,7 +16,7 @@ ALLOWED = {
     "pipeline": {"base", "unicode", "tensor", "weights", "tokenizer", "models", "spec", "kernels"},
     "engine": {"base", "pipeline", "spec", "tokenizer", "tensor", "kernels"},
     "net": {"base"},
-    "verify": {"base", "unicode", "tensor", "tokenizer", "spec", "pipeline", "engine", "net"},
+    "verify": {"base", "unicode", "tensor", "weights", "tokenizer", "spec", "pipeline", "engine", "net"},
     "eval": {"base", "engine", "verify"},
     "server": {"base", "engine", "net"},
     "cli": None,  # everything

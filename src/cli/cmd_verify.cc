@@ -1,11 +1,11 @@
 // truevec verify and diagnose: are a target's vectors the reference's, and if not, why.
 #include <cstdio>
-#include <cstdlib>
 
 #include "base/file.h"
-#include "cli/command.h"
-#include "cli/text_reader.h"
+#include "cli/compare_options.h"
 #include "verify/diagnose.h"
+#include "verify/layers.h"
+#include "verify/lock.h"
 
 namespace truevec::cli {
 namespace {
@@ -22,79 +22,108 @@ class VerifyCommand : public Command {
   Status Run(const CommonOptions& common) override;
 
  private:
-  Result<std::unique_ptr<Target>> OpenTarget(const CommonOptions& common, const std::vector<Probe>& given) const;
+  Result<Diagnosis> WithLock(const CommonOptions& common, const std::vector<Probe>& given) const;
+  Result<Diagnosis> WithModel(const CommonOptions& common, const std::vector<Probe>& given) const;
   bool diagnose_;
   std::string model_;
   std::string against_;
-  std::string texts_;
+  std::string lock_;
   std::string report_;
   std::string tolerance_ = "int8";
-  std::string key_variable_;
-  EndpointOptions endpoint_;
+  CompareOptions compare_;
 };
 
 void VerifyCommand::Configure(CLI::App* app) {
-  app->add_option("MODEL", model_, "Model directory")->required();
-  app->add_option("--against", against_, "Model directory, http(s) URL, or vectors file with --texts")->required();
-  app->add_option("--texts", texts_, "File of texts to compare, in addition to the probes (endpoints, models)");
+  app->add_option("MODEL", model_, "Model directory; a name suffices with --lock");
+  app->add_option("--against", against_,
+                  "Model directory, http(s) URL, vectors file with --texts, lock file, or the word reference");
+  app->add_option("--lock", lock_, "Compare with this lock's vectors; no model is needed");
   app->add_option("--report", report_, "HTML report to write");
   app->add_option("--tolerance", tolerance_, "What still counts as equivalent: float32, float16, bfloat16, int8");
-  app->add_option("--api", endpoint_.api, "openai, tei, ollama, llamacpp, vllm; guessed when left out");
-  app->add_option("--remote-model", endpoint_.model, "Model name for the requests");
-  app->add_option("--api-key-env", key_variable_, "Variable that holds the API key");
-  app->add_option("--max-requests", endpoint_.max_requests, "Bound on requests")->check(CLI::PositiveNumber);
+  compare_.Configure(app);
 }
 
-Result<std::unique_ptr<Target>> VerifyCommand::OpenTarget(const CommonOptions& common,
-                                                          const std::vector<Probe>& given) const {
-  if (against_.find("://") != std::string::npos) {
-    EndpointOptions options = endpoint_;
-    if (!key_variable_.empty()) {
-      const char* key = std::getenv(key_variable_.c_str());
-      if (key == nullptr) return UsageError("--api-key-env: the variable " + key_variable_ + " is not set");
-      options.api_key = key;
-    }
-    return MakeEndpointTarget(against_, options);
+std::vector<Probe> ProbesOfLock(const Lock& lock, std::vector<Vector>* vectors) {
+  std::vector<Probe> probes;
+  for (size_t i = 0; i < lock.cases.size(); ++i) {
+    probes.push_back({"case " + std::to_string(i), lock.cases[i].text, "of the lock"});
+    vectors->push_back(lock.cases[i].vector);
   }
-  if (IsDirectory(against_)) return MakeModelTarget(against_, SpecOptions{}, common.threads);
-  if (!FileExists(against_)) return UsageError("--against " + against_ + ": no such directory, file or URL");
-  std::vector<std::string> texts;
-  for (const Probe& probe : given) texts.push_back(probe.text);
-  return MakeVectorsTarget(against_, std::move(texts));
+  return probes;
 }
 
-Status VerifyCommand::Run(const CommonOptions& common) {
+// Ids that the target tells, where the lock has them.
+void CompareLockIds(const Lock& lock, Target* target, Diagnosis* d) {
+  for (size_t i = 0; i < lock.cases.size() && i < 6; ++i) {
+    if (lock.cases[i].ids.empty()) continue;
+    const auto ids = target->Tokenize(lock.cases[i].text);
+    if (!ids.ok()) return;
+    if (*ids == lock.cases[i].ids) continue;
+    d->id_differences.push_back("case " + std::to_string(i) + ": " + std::to_string(ids->size()) + " ids, " +
+                                std::to_string(lock.cases[i].ids.size()) + " in the lock");
+  }
+}
+
+Result<Diagnosis> VerifyCommand::WithLock(const CommonOptions& common, const std::vector<Probe>& given) const {
+  DiagnoseOptions options;
+  TV_ASSIGN_OR_RETURN(options.tolerance, ParseTolerance(tolerance_));
+  TV_ASSIGN_OR_RETURN(const Lock lock, ReadLock(lock_));
+  const std::string against = against_.empty() ? model_ : against_;
+  if (against.empty()) return UsageError("--lock: name what is compared with --against");
+  std::string prompt;
+  for (const LockCase& one : lock.cases) prompt = one.prompt;
+  TV_ASSIGN_OR_RETURN(const std::unique_ptr<Target> target, compare_.Open(common, against, model_, prompt, given));
+  std::vector<Vector> vectors;
+  const std::vector<Probe> probes = ProbesOfLock(lock, &vectors);
+  TV_ASSIGN_OR_RETURN(Diagnosis d, DiagnoseStored(probes, vectors, target.get(), options));
+  d.model = {{"lock", lock_}, {"fingerprint", lock.fingerprint}, {"reference", lock.reference}};
+  CompareLockIds(lock, target.get(), &d);
+  return d;
+}
+
+Result<Diagnosis> VerifyCommand::WithModel(const CommonOptions& common, const std::vector<Probe>& given) const {
   DiagnoseOptions options;
   options.find_causes = diagnose_;
   TV_ASSIGN_OR_RETURN(options.tolerance, ParseTolerance(tolerance_));
-  std::vector<Probe> given;
-  if (!texts_.empty()) {
-    TV_ASSIGN_OR_RETURN(const std::unique_ptr<TextReader> reader, TextReader::Open(texts_, {}));
-    TextRecord record;
-    for (;;) {
-      TV_ASSIGN_OR_RETURN(const bool more, reader->Next(&record));
-      if (!more) break;
-      given.push_back({"line " + std::to_string(record.line), record.text, "given by --texts"});
-    }
-  }
   TV_ASSIGN_OR_RETURN(const SpecOptions spec, SpecOptionsFrom(common, ""));
-  TV_ASSIGN_OR_RETURN(const std::unique_ptr<Lab> lab, Lab::Load(model_, spec, {}, common.threads));
-  TV_ASSIGN_OR_RETURN(const std::unique_ptr<Target> target, OpenTarget(common, given));
+  TV_ASSIGN_OR_RETURN(const std::unique_ptr<Lab> lab, Lab::Load(model_, spec, compare_.Prompt(), common.threads));
+  TV_ASSIGN_OR_RETURN(const std::unique_ptr<Target> target,
+                      compare_.Open(common, against_, model_, lab->prompt(), given));
   std::vector<Probe> probes = given;
-  if (target->FixedTexts().empty()) {
+  if (!target->FixedTexts().empty()) {
+    if (probes.empty()) {
+      for (const std::string& text : target->FixedTexts()) {
+        probes.push_back({"text " + std::to_string(probes.size()), text, "of the target"});
+      }
+    }
+  } else {
     probes = BuiltInProbes(lab->pipeline().max_length());
     probes.insert(probes.end(), given.begin(), given.end());
   }
-  TV_ASSIGN_OR_RETURN(const Diagnosis diagnosis, Diagnose(lab.get(), target.get(), probes, options));
-  if (!report_.empty()) {
-    TV_ASSIGN_OR_RETURN(const auto writer, AtomicFileWriter::Create(report_));
-    TV_RETURN_IF_ERROR(writer->Write(DiagnosisToHtml(diagnosis)));
-    TV_RETURN_IF_ERROR(writer->Commit());
+  TV_ASSIGN_OR_RETURN(Diagnosis d, Diagnose(lab.get(), target.get(), probes, options));
+  if (d.verdict == "different" || d.verdict == "equivalent") CompareLayers(lab.get(), target.get(), &d);
+  return d;
+}
+
+Status VerifyCommand::Run(const CommonOptions& common) {
+  if (against_.empty() && lock_.empty()) return UsageError("--against: name what is compared; see --help");
+  TV_ASSIGN_OR_RETURN(const std::vector<Probe> given, compare_.GivenProbes());
+  Result<Diagnosis> diagnosis = UsageError("");
+  if (!lock_.empty()) {
+    diagnosis = WithLock(common, given);
+  } else if (model_.empty()) {
+    TV_ASSIGN_OR_RETURN(const std::unique_ptr<Target> target, compare_.Open(common, against_, "", "", given));
+    std::vector<Probe> probes = target->FixedTexts().empty() ? BuiltInProbes(0) : given;
+    diagnosis = DiagnoseAlone(target.get(), probes);
+  } else {
+    diagnosis = WithModel(common, given);
   }
+  if (!diagnosis.ok()) return diagnosis.status();
+  if (!report_.empty()) TV_RETURN_IF_ERROR(WriteWholeFile(report_, DiagnosisToHtml(*diagnosis)));
   const std::string text =
-      common.json ? WriteJsonPretty(DiagnosisToJson(diagnosis)) + "\n" : DiagnosisToText(diagnosis);
+      common.json ? WriteJsonPretty(DiagnosisToJson(*diagnosis)) + "\n" : DiagnosisToText(*diagnosis);
   std::fwrite(text.data(), 1, text.size(), stdout);
-  return diagnosis.verdict == "different" ? Status(Code::kDifferent, "") : Status::Ok();
+  return diagnosis->verdict == "different" ? Status(Code::kDifferent, "") : Status::Ok();
 }
 
 }  // namespace

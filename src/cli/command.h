@@ -41,6 +41,7 @@ std::unique_ptr<Command> MakeBenchCommand();
 std::unique_ptr<Command> MakeDiagnoseCommand();
 std::unique_ptr<Command> MakeEmbedCommand();
 std::unique_ptr<Command> MakeInspectCommand();
+std::unique_ptr<Command> MakeLockCommand();
 std::unique_ptr<Command> MakeRerankCommand();
 std::unique_ptr<Command> MakeSimilarityCommand();
 std::unique_ptr<Command> MakeServeCommand();

@@ -24,6 +24,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeDiagnoseCommand());
   commands.push_back(MakeEmbedCommand());
   commands.push_back(MakeInspectCommand());
+  commands.push_back(MakeLockCommand());
   commands.push_back(MakeRerankCommand());
   commands.push_back(MakeSimilarityCommand());
   commands.push_back(MakeServeCommand());

@@ -58,7 +58,7 @@ class PipelineEmbedder : public Embedder {
 
   size_t dimension() const override { return static_cast<size_t>(pipeline_->dimension()); }
   size_t width(const EmbedParams& params) const override {
-    return static_cast<size_t>(pipeline_->OutputWidth({params.normalize, params.truncate_dim}));
+    return static_cast<size_t>(pipeline_->OutputWidth({params.normalize, params.truncate_dim, {}}));
   }
   int64_t max_length() const override { return pipeline_->max_length(); }
   std::string fingerprint() const override { return pipeline_->spec().fingerprint; }
@@ -170,7 +170,7 @@ class PipelineEmbedder : public Embedder {
     std::unique_ptr<Arena> arena = arenas_.Take();
     const Matrix vectors = arena->NewMatrix(static_cast<int64_t>(batch.size()), width);
     const ExecContext ctx{pool_.get(), arena.get(), nullptr, stats == nullptr ? nullptr : &stats->flops};
-    Status status = pipeline_->Embed(batch, {params.normalize, params.truncate_dim}, ctx, vectors);
+    Status status = pipeline_->Embed(batch, {params.normalize, params.truncate_dim, {}}, ctx, vectors);
     for (size_t i = 0; status.ok() && i < indices.size(); ++i) {
       const float* row = vectors.row(static_cast<int64_t>(i));
       std::copy(row, row + width, out.data() + indices[i] * static_cast<size_t>(width));

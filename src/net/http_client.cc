@@ -1,4 +1,4 @@
-// The blocking client over Boost.Beast; the time limits come from beast::tcp_stream, driven by a private io_context.
+// Connections are beast streams, each with an io_context of its own; their timers give the time limits.
 #include "net/http_client.h"
 
 #include <openssl/ssl.h>
@@ -12,6 +12,8 @@
 #include <boost/beast/ssl.hpp>
 #include <cctype>
 #include <chrono>
+#include <mutex>
+#include <vector>
 
 namespace truevec {
 namespace {
@@ -20,6 +22,8 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
 using Error = boost::system::error_code;
+using Message = http::request<http::string_body>;
+using Parser = http::response_parser<http::string_body>;
 
 constexpr size_t kMaxBody = size_t{1} << 30;
 
@@ -33,35 +37,79 @@ Error RunStep(asio::io_context* io, Start start) {
   return result;
 }
 
-template <typename Stream>
-Error Exchange(asio::io_context* io, Stream* stream, const http::request<http::string_body>& request,
-               std::chrono::seconds limit, http::response_parser<http::string_body>* parser) {
-  beast::get_lowest_layer(*stream).expires_after(limit);
-  if (const Error error = RunStep(io, [&](auto done) { http::async_write(*stream, request, done); })) return error;
-  beast::flat_buffer buffer;
-  beast::get_lowest_layer(*stream).expires_after(limit);
-  return RunStep(io, [&](auto done) { http::async_read(*stream, buffer, *parser, done); });
+// One connection, plain or TLS.
+class Connection {
+ public:
+  Connection(const Url& base, std::chrono::seconds limit) : base_(base), limit_(limit), stream_(io_) {}
+  Error Open(asio::ssl::context* tls);
+  // `no_answer`: the failure came before any byte of an answer.
+  Error Exchange(const Message& message, Parser* parser, bool* no_answer);
+
+ private:
+  template <typename Stream>
+  Error ExchangeOn(Stream* stream, const Message& message, Parser* parser, bool* no_answer);
+  const Url& base_;
+  std::chrono::seconds limit_;
+  asio::io_context io_;
+  beast::tcp_stream stream_;
+  std::unique_ptr<asio::ssl::stream<beast::tcp_stream&>> secure_;
+  beast::flat_buffer buffer_;
+};
+
+Error Connection::Open(asio::ssl::context* tls) {
+  Error error;
+  asio::ip::tcp::resolver resolver(io_);
+  const auto addresses = resolver.resolve(base_.host, base_.port, error);
+  if (error) return error;
+  stream_.expires_after(limit_);
+  error = RunStep(&io_, [&](auto done) { stream_.async_connect(addresses, done); });
+  if (error || base_.scheme != "https") return error;
+  secure_ = std::make_unique<asio::ssl::stream<beast::tcp_stream&>>(stream_, *tls);
+  secure_->set_verify_mode(asio::ssl::verify_peer);
+  secure_->set_verify_callback(asio::ssl::host_name_verification(base_.host));
+  SSL_set_tlsext_host_name(secure_->native_handle(), base_.host.c_str());
+  stream_.expires_after(limit_);
+  return RunStep(&io_, [&](auto done) { secure_->async_handshake(asio::ssl::stream_base::client, done); });
 }
 
-http::request<http::string_body> BuildRequest(const Url& base, const HttpRequest& request) {
-  http::request<http::string_body> out;
+template <typename Stream>
+Error Connection::ExchangeOn(Stream* stream, const Message& message, Parser* parser, bool* no_answer) {
+  *no_answer = true;
+  stream_.expires_after(limit_);
+  Error error = RunStep(&io_, [&](auto done) { http::async_write(*stream, message, done); });
+  if (error) return error;
+  stream_.expires_after(limit_);
+  error = RunStep(&io_, [&](auto done) { http::async_read(*stream, buffer_, *parser, done); });
+  *no_answer = !parser->got_some();
+  stream_.expires_never();
+  return error;
+}
+
+Error Connection::Exchange(const Message& message, Parser* parser, bool* no_answer) {
+  return secure_ ? ExchangeOn(secure_.get(), message, parser, no_answer)
+                 : ExchangeOn(&stream_, message, parser, no_answer);
+}
+
+Message BuildMessage(const Url& base, const HttpCall& call) {
+  Message out;
   out.version(11);
-  out.method_string(request.method);
-  const std::string path = base.path + request.path;
+  out.method_string(call.method);
+  const std::string path = base.path + call.path;
   out.target(path.empty() ? "/" : path);
-  out.set(http::field::host, base.host + ":" + base.port);
+  const bool standard = base.port == (base.scheme == "https" ? "443" : "80");
+  const std::string host = base.host.find(':') == std::string::npos ? base.host : "[" + base.host + "]";
+  out.set(http::field::host, standard ? host : host + ":" + base.port);
   out.set(http::field::user_agent, "truevec/" TRUEVEC_VERSION);
   out.set(http::field::accept, "application/json");
-  out.set(http::field::connection, "close");
-  if (!request.body.empty()) out.set(http::field::content_type, "application/json");
-  for (const auto& [name, value] : request.headers) out.set(name, value);
-  out.body() = request.body;
+  if (!call.body.empty()) out.set(http::field::content_type, "application/json");
+  for (const auto& [name, value] : call.headers) out.set(name, value);
+  out.body() = call.body;
   out.prepare_payload();
   return out;
 }
 
-HttpResponse Take(http::response<http::string_body> message) {
-  HttpResponse out;
+HttpAnswer Take(http::response<http::string_body> message) {
+  HttpAnswer out;
   out.status = static_cast<int>(message.result_int());
   for (const auto& field : message) {
     std::string name(field.name_string());
@@ -72,20 +120,57 @@ HttpResponse Take(http::response<http::string_body> message) {
   return out;
 }
 
-Error ExchangeTls(asio::io_context* io, beast::tcp_stream stream, const Url& base,
-                  const http::request<http::string_body>& message, std::chrono::seconds limit,
-                  http::response_parser<http::string_body>* parser) {
-  asio::ssl::context tls(asio::ssl::context::tls_client);
-  Error error;
-  tls.set_default_verify_paths(error);
-  if (error) return error;
-  asio::ssl::stream<beast::tcp_stream> secure(std::move(stream), tls);
-  secure.set_verify_mode(asio::ssl::verify_peer);
-  secure.set_verify_callback(asio::ssl::host_name_verification(base.host));
-  SSL_set_tlsext_host_name(secure.native_handle(), base.host.c_str());
-  beast::get_lowest_layer(secure).expires_after(limit);
-  error = RunStep(io, [&](auto done) { secure.async_handshake(asio::ssl::stream_base::client, done); });
-  return error ? error : Exchange(io, &secure, message, limit, parser);
+class Client : public HttpClient {
+ public:
+  Client(Url base, int timeout_seconds)
+      : base_(std::move(base)), limit_(timeout_seconds), tls_(asio::ssl::context::tls_client) {}
+  Status Init() {
+    Error error;
+    if (base_.scheme == "https") tls_.set_default_verify_paths(error);
+    return error ? EndpointError("system certificates: " + error.message()) : Status::Ok();
+  }
+  const Url& base() const override { return base_; }
+  Result<HttpAnswer> Send(const HttpCall& call) override;
+
+ private:
+  std::unique_ptr<Connection> TakeIdle();
+  Url base_;
+  std::chrono::seconds limit_;
+  asio::ssl::context tls_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Connection>> idle_;
+};
+
+std::unique_ptr<Connection> Client::TakeIdle() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (idle_.empty()) return nullptr;
+  std::unique_ptr<Connection> connection = std::move(idle_.back());
+  idle_.pop_back();
+  return connection;
+}
+
+Result<HttpAnswer> Client::Send(const HttpCall& call) {
+  const Message message = BuildMessage(base_, call);
+  for (;;) {
+    std::unique_ptr<Connection> connection = TakeIdle();
+    const bool kept = connection != nullptr;
+    Error error;
+    if (!kept) {
+      connection = std::make_unique<Connection>(base_, limit_);
+      error = connection->Open(&tls_);
+    }
+    Parser parser;
+    parser.body_limit(kMaxBody);
+    bool no_answer = false;
+    if (!error) error = connection->Exchange(message, &parser, &no_answer);
+    if (error && kept && no_answer) continue;  // the server closed it in the meantime
+    if (error) return EndpointError(base_.Text() + call.path + ": " + error.message());
+    if (parser.keep_alive()) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      idle_.push_back(std::move(connection));
+    }
+    return Take(parser.release());
+  }
 }
 
 }  // namespace
@@ -124,27 +209,10 @@ std::string Url::Text() const {
   return scheme + "://" + (v6 ? "[" + host + "]" : host) + ":" + port + path;
 }
 
-Result<HttpResponse> SendHttp(const Url& base, const HttpRequest& request) {
-  const auto fail = [&](const Error& error) {
-    return EndpointError(base.Text() + request.path + ": " + error.message());
-  };
-  asio::io_context io;
-  Error error;
-  asio::ip::tcp::resolver resolver(io);
-  const auto addresses = resolver.resolve(base.host, base.port, error);
-  if (error) return fail(error);
-  const std::chrono::seconds limit(request.timeout_seconds);
-  beast::tcp_stream stream(io);
-  stream.expires_after(limit);
-  error = RunStep(&io, [&](auto done) { stream.async_connect(addresses, done); });
-  if (error) return fail(error);
-  const http::request<http::string_body> message = BuildRequest(base, request);
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(kMaxBody);
-  error = base.scheme == "https" ? ExchangeTls(&io, std::move(stream), base, message, limit, &parser)
-                                 : Exchange(&io, &stream, message, limit, &parser);
-  if (error) return fail(error);
-  return Take(parser.release());
+Result<std::unique_ptr<HttpClient>> HttpClient::Create(const Url& base, int timeout_seconds) {
+  auto client = std::make_unique<Client>(base, timeout_seconds);
+  TV_RETURN_IF_ERROR(client->Init());
+  return std::unique_ptr<HttpClient>(std::move(client));
 }
 
 }  // namespace truevec

@@ -38,6 +38,7 @@ struct Features {
   std::vector<int32_t> token_offsets;      // [texts + 1] rows of token_embeddings after token pooling; else empty
   bool skip_sentence_normalize = false;    // EmbedOptions.normalize == false
   int64_t max_active = 0;                  // SparseEncoder max_active_dims; 0: not given
+  std::span<const std::string> pooling;    // EmbedOptions.pooling
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t count() const { return static_cast<int64_t>(texts.size()); }

@@ -101,6 +101,7 @@ Result<WeightScope> LoadContext::Weights(const ModuleSpec& module) const {
   if (!store.ok()) {
     return module.path.empty() ? store.status() : store.status().WithContext(module.path);
   }
+  if (options->edit_weights) return WeightScope(options->edit_weights(std::move(store).value()));
   return WeightScope(std::move(store).value());
 }
 

@@ -39,7 +39,13 @@ class LoadedPipeline : public Pipeline {
     return cut.has_value() ? std::min(*cut, dimension_) : dimension_;
   }
   Status Embed(std::span<const EncodedText* const> texts, const EmbedOptions& options, const ExecContext& ctx,
-               Matrix out) const override;
+               Matrix out) const override {
+    return EmbedWith(texts, nullptr, options, ctx, out);
+  }
+  Status EmbedFromTokens(std::span<const EncodedText* const> texts, const TokenVectors& tokens,
+                         const EmbedOptions& options, const ExecContext& ctx, Matrix out) const override {
+    return EmbedWith(texts, &tokens, options, ctx, out);
+  }
   Result<TokenVectors> EmbedTokens(std::span<const EncodedText* const> texts, const ExecContext& ctx) const override;
   Result<SparseVectors> EmbedSparse(std::span<const EncodedText* const> texts, int64_t max_active,
                                     const ExecContext& ctx) const override;
@@ -53,9 +59,18 @@ class LoadedPipeline : public Pipeline {
   Result<EncodedText> EncodeInput(std::string_view text, std::optional<std::string_view> pair,
                                   const EncodeTextOptions& options) const;
   // Runs the modules over each group of texts with the same task; `indices` are the group's places in `texts`.
-  Status RunGroups(std::span<const EncodedText* const> texts, bool skip_normalize, int64_t max_active,
-                   const ExecContext& ctx, Visit visit) const;
-  Status RunModules(const ExecContext& ctx, Features* features) const;
+  struct RunOptions {
+    bool skip_normalize = false;
+    int64_t max_active = 0;
+    std::span<const std::string> pooling = {};
+    const TokenVectors* tokens = nullptr;  // given: the modules before Pooling are left out
+  };
+  Status RunGroups(std::span<const EncodedText* const> texts, const RunOptions& options, const ExecContext& ctx,
+                   Visit visit) const;
+  Status RunModules(size_t first, const ExecContext& ctx, Features* features) const;
+  Status EmbedWith(std::span<const EncodedText* const> texts, const TokenVectors* tokens, const EmbedOptions& options,
+                   const ExecContext& ctx, Matrix out) const;
+  size_t PoolingIndex() const;  // modules_.size() when there is none
   Status LoadModules(const ModelDirectory& directory, const SpecOptions& options, LoadReport* report);
   void CheckOutput(const FeatureWidths& widths);
   Status LoadScoreActivation(const ModelDirectory& directory);
@@ -234,12 +249,33 @@ Result<EncodedText> LoadedPipeline::EncodeInput(std::string_view text, std::opti
   return encoded;
 }
 
-Status LoadedPipeline::RunModules(const ExecContext& ctx, Features* features) const {
-  for (const auto& module : modules_) TV_RETURN_IF_ERROR(module->Forward(ctx, features));
+size_t LoadedPipeline::PoolingIndex() const {
+  const auto pools = [](const ModuleSpec& module) { return module.type == "Pooling"; };
+  return static_cast<size_t>(std::find_if(spec_.modules.begin(), spec_.modules.end(), pools) - spec_.modules.begin());
+}
+
+Status LoadedPipeline::RunModules(size_t first, const ExecContext& ctx, Features* features) const {
+  for (size_t i = first; i < modules_.size(); ++i) TV_RETURN_IF_ERROR(modules_[i]->Forward(ctx, features));
   return Status::Ok();
 }
 
-Status LoadedPipeline::RunGroups(std::span<const EncodedText* const> texts, bool skip_normalize, int64_t max_active,
+// The rows of the texts `indices` as one matrix.
+Matrix Gather(const TokenVectors& tokens, std::span<const int64_t> indices, const ExecContext& ctx) {
+  int64_t rows = 0;
+  for (const int64_t i : indices) {
+    rows += tokens.offsets[static_cast<size_t>(i) + 1] - tokens.offsets[static_cast<size_t>(i)];
+  }
+  const Matrix out = ctx.arena->NewMatrix(rows, tokens.width);
+  float* to = out.data;
+  for (const int64_t i : indices) {
+    const float* first = tokens.values.data() + tokens.offsets[static_cast<size_t>(i)] * tokens.width;
+    const float* last = tokens.values.data() + tokens.offsets[static_cast<size_t>(i) + 1] * tokens.width;
+    to = std::copy(first, last, to);
+  }
+  return out;
+}
+
+Status LoadedPipeline::RunGroups(std::span<const EncodedText* const> texts, const RunOptions& options,
                                  const ExecContext& ctx, Visit visit) const {
   std::map<std::string_view, std::vector<int64_t>> groups;
   for (size_t i = 0; i < texts.size(); ++i) groups[texts[i]->task].push_back(static_cast<int64_t>(i));
@@ -247,8 +283,9 @@ Status LoadedPipeline::RunGroups(std::span<const EncodedText* const> texts, bool
     const Arena::Scope scope(ctx.arena);
     std::vector<const EncodedText*> group;
     Features features;
-    features.skip_sentence_normalize = skip_normalize;
-    features.max_active = max_active;
+    features.skip_sentence_normalize = options.skip_normalize;
+    features.max_active = options.max_active;
+    features.pooling = options.pooling;
     features.offsets.push_back(0);
     bool typed = false;
     for (const int64_t index : indices) {
@@ -272,14 +309,18 @@ Status LoadedPipeline::RunGroups(std::span<const EncodedText* const> texts, bool
       }
     }
     features.texts = group;
-    TV_RETURN_IF_ERROR(RunModules(ctx, &features));
+    const size_t first = options.tokens == nullptr ? 0 : PoolingIndex();
+    if (options.tokens != nullptr) {
+      features.Set("token_embeddings", Gather(*options.tokens, indices, ctx), true);
+    }
+    TV_RETURN_IF_ERROR(RunModules(first, ctx, &features));
     TV_RETURN_IF_ERROR(visit(features, indices));
   }
   return Status::Ok();
 }
 
-Status LoadedPipeline::Embed(std::span<const EncodedText* const> texts, const EmbedOptions& options,
-                             const ExecContext& ctx, Matrix out) const {
+Status LoadedPipeline::EmbedWith(std::span<const EncodedText* const> texts, const TokenVectors* tokens,
+                                 const EmbedOptions& options, const ExecContext& ctx, Matrix out) const {
   if (spec_.as == "cross-encoder" || spec_.as == "multi-vector") {
     return UsageError("the model is a " + spec_.as + ": it gives no single vector per text");
   }
@@ -287,8 +328,14 @@ Status LoadedPipeline::Embed(std::span<const EncodedText* const> texts, const Em
     return UsageError("truncate_dim: expected a positive number, got " + std::to_string(*options.truncate_dim));
   }
   TV_CHECK(out.rows == static_cast<int64_t>(texts.size()) && out.cols == OutputWidth(options));
-  const bool skip = options.normalize.has_value() && !*options.normalize;
-  TV_RETURN_IF_ERROR(RunGroups(texts, skip, 0, ctx, [&](const Features& f, std::span<const int64_t> indices) {
+  if (tokens != nullptr && PoolingIndex() == modules_.size()) {
+    return UsageError("the model has no Pooling module");
+  }
+  RunOptions run;
+  run.skip_normalize = options.normalize.has_value() && !*options.normalize;
+  run.pooling = options.pooling;
+  run.tokens = tokens;
+  TV_RETURN_IF_ERROR(RunGroups(texts, run, ctx, [&](const Features& f, std::span<const int64_t> indices) {
     const Matrix vectors = f.at("sentence_embedding").matrix;
     for (size_t i = 0; i < indices.size(); ++i) {
       const float* row = vectors.row(static_cast<int64_t>(i));
@@ -337,7 +384,7 @@ Result<TokenVectors> LoadedPipeline::EmbedTokens(std::span<const EncodedText* co
                                                  const ExecContext& ctx) const {
   std::vector<std::vector<float>> rows(texts.size());
   int64_t width = 1;
-  TV_RETURN_IF_ERROR(RunGroups(texts, false, 0, ctx, [&](const Features& f, std::span<const int64_t> indices) {
+  TV_RETURN_IF_ERROR(RunGroups(texts, {}, ctx, [&](const Features& f, std::span<const int64_t> indices) {
     if (!f.values.contains("token_embeddings")) return UsageError("the model has no token vectors");
     width = f.at("token_embeddings").matrix.cols;
     Collect(f, "token_embeddings", indices, &rows);
@@ -379,13 +426,14 @@ Result<SparseVectors> LoadedPipeline::EmbedSparse(std::span<const EncodedText* c
   if (spec_.as != "sparse") return UsageError("the model is " + spec_.as + ", not sparse");
   if (max_active <= 0) max_active = spec_.max_active_dims.value_or(0);
   std::vector<SparseVectors> rows(texts.size());
-  TV_RETURN_IF_ERROR(RunGroups(texts, false, max_active, ctx, [&](const Features& f, std::span<const int64_t> indices) {
-    const Matrix m = f.at("sentence_embedding").matrix;
-    for (size_t i = 0; i < indices.size(); ++i) {
-      AppendSparseRow(m.row(static_cast<int64_t>(i)), m.cols, max_active, &rows[static_cast<size_t>(indices[i])]);
-    }
-    return Status::Ok();
-  }));
+  TV_RETURN_IF_ERROR(
+      RunGroups(texts, {.max_active = max_active}, ctx, [&](const Features& f, std::span<const int64_t> indices) {
+        const Matrix m = f.at("sentence_embedding").matrix;
+        for (size_t i = 0; i < indices.size(); ++i) {
+          AppendSparseRow(m.row(static_cast<int64_t>(i)), m.cols, max_active, &rows[static_cast<size_t>(indices[i])]);
+        }
+        return Status::Ok();
+      }));
   SparseVectors result;
   result.width = dimension_;
   result.offsets.push_back(0);
@@ -401,7 +449,7 @@ Status LoadedPipeline::Score(std::span<const EncodedText* const> pairs, const Sc
                              const ExecContext& ctx, Matrix out) const {
   if (labels_ == 0) return UsageError("the model is " + spec_.as + ", not a cross-encoder");
   TV_CHECK(out.rows == static_cast<int64_t>(pairs.size()) && out.cols == labels_);
-  TV_RETURN_IF_ERROR(RunGroups(pairs, false, 0, ctx, [&](const Features& f, std::span<const int64_t> indices) {
+  TV_RETURN_IF_ERROR(RunGroups(pairs, {}, ctx, [&](const Features& f, std::span<const int64_t> indices) {
     const Matrix scores = f.at("scores").matrix;
     for (size_t i = 0; i < indices.size(); ++i) {
       const float* row = scores.row(static_cast<int64_t>(i));

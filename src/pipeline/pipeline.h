@@ -54,6 +54,8 @@ struct EmbedOptions {
   // true: L2 after truncation. false: the model's own final Normalize is left out. Unset: as the model says.
   std::optional<bool> normalize;
   std::optional<int64_t> truncate_dim;  // overrides the model's
+  // Pooling modes in place of the model's, as many; only `diagnose` sets it. Empty: the model's.
+  std::vector<std::string> pooling;
 };
 
 // One matrix per text, back to back: text i has rows [offsets[i], offsets[i+1]).
@@ -113,6 +115,10 @@ class Pipeline {
   virtual int64_t OutputWidth(const EmbedOptions& options) const = 0;
   virtual Status Embed(std::span<const EncodedText* const> texts, const EmbedOptions& options, const ExecContext& ctx,
                        Matrix out) const = 0;
+  // Embed() from token vectors that EmbedTokens() gave for the same `texts`: the modules from Pooling on. A usage error
+  // for models without a Pooling module of their own.
+  virtual Status EmbedFromTokens(std::span<const EncodedText* const> texts, const TokenVectors& tokens,
+                                 const EmbedOptions& options, const ExecContext& ctx, Matrix out) const = 0;
   // encode(output_value="token_embeddings"): what reached pooling, before truncate_dim and normalize.
   virtual Result<TokenVectors> EmbedTokens(std::span<const EncodedText* const> texts, const ExecContext& ctx) const = 0;
   // SparseEncoder.encode; max_active > 0 keeps the largest |values| of a row (max_active_dims).

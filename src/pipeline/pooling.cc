@@ -31,10 +31,12 @@ class Pooling : public PipelineModule {
     const int64_t width = tokens.cols;
     const Matrix out = ctx.arena->NewMatrix(features->count(), width * static_cast<int64_t>(names_.size()));
     double* sums = ctx.arena->Allocate<double>(width);
+    const bool replaced = features->pooling.size() == names_.size();
     for (int64_t text = 0; text < features->count(); ++text) {
       for (size_t m = 0; m < names_.size(); ++m) {
         float* target = out.row(text) + static_cast<int64_t>(m) * width;
-        TV_RETURN_IF_ERROR(PoolOne(*features, tokens, text, ModeByName(names_[m]), sums, target));
+        TV_RETURN_IF_ERROR(
+            PoolOne(*features, tokens, text, ModeByName(replaced ? features->pooling[m] : names_[m]), sums, target));
       }
     }
     features->Set("sentence_embedding", out, false);

@@ -14,6 +14,7 @@
 #include "base/settings.h"
 #include "base/status.h"
 #include "tensor/ops.h"
+#include "weights/weight_scope.h"
 
 namespace truevec {
 
@@ -30,6 +31,8 @@ struct SpecOptions {
   std::string default_as;
   // The directory of a hub id (base models of PEFT adapters), or "" when there is none. May be unset.
   std::function<std::string(const std::string& id)> find_model;
+  // Wraps the tensors of each weight file before they are packed; only `diagnose` sets it, to inject faults.
+  std::function<std::shared_ptr<const WeightStore>(std::shared_ptr<const WeightStore>)> edit_weights;
 };
 
 struct Refusal {

@@ -69,17 +69,27 @@ void OverrideNormalize(const SpecOptions& options, ModelSpec* spec) {
   if (value->get_bool() && !has) spec->modules.push_back(SyntheticModule("Normalize", {}));
 }
 
-// `dense=[]` or `dense=false` leaves the projections out.
+// `dense=[]`, `dense=false` or `dense=N` keeps none or the first N projections; `dense_activation=false` takes their
+// activation away.
 void OverrideDense(const SpecOptions& options, ModelSpec* spec) {
+  if (const json::value* value = options.overrides.Use("dense_activation"); value != nullptr) {
+    for (ModuleSpec& module : spec->modules) {
+      if (module.type == "Dense") SetConfigValue(&module, "activation_function", "torch.nn.modules.linear.Identity");
+    }
+    spec->settings.Record("dense_activation", *value, OverrideSource("dense_activation", *value));
+  }
   const json::value* value = options.overrides.Use("dense");
   if (value == nullptr) return;
   const bool none = (value->is_array() && value->get_array().empty()) || (value->is_bool() && !value->get_bool());
-  if (!none) {
-    spec->Refuse("override dense", "--override", "only [] or false (no projection) can be asked for");
+  if (!none && !(value->is_int64() && value->get_int64() >= 0)) {
+    spec->Refuse("override dense", "--override", "only [], false or how many projections to keep can be asked for");
     return;
   }
-  std::erase_if(spec->modules, [](const ModuleSpec& m) { return m.type == "Dense"; });
-  spec->settings.Record("dense", json::array(), OverrideSource("dense", *value));
+  int64_t kept = none ? 0 : value->get_int64();
+  std::erase_if(spec->modules, [&](const ModuleSpec& m) { return m.type == "Dense" && kept-- <= 0; });
+  if (none) {
+    spec->settings.Record("dense", json::array(), OverrideSource("dense", *value));
+  }
 }
 
 void OverridePrompts(const SpecOptions& options, ModelSpec* spec) {

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "kernels/kernels.h"
 #include "tensor/ops.h"
+#include "tensor/simulated_ops.h"
 
 namespace truevec {
 namespace {
@@ -18,6 +19,7 @@ using kernels::kPanel;
 constexpr int64_t kQueryRows = 48;
 constexpr int64_t kMinQueryRows = 12;
 constexpr int64_t kScoreFloats = 1 << 15;
+constexpr float kHidden = -1e30f;  // bias of a key that no query sees: its weight underflows to 0
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -78,7 +80,9 @@ void PackHead(const Plan& plan, int64_t s, int64_t kv, ConstMatrix k, ConstMatri
 }
 
 // Additive bias of one query row over keys [first, first + columns).
-void FillBias(const AttentionSpec& spec, int64_t head, int64_t query, int64_t first, int64_t columns, float* bias) {
+// `row0`: the sequence's first row in the batch.
+void FillBias(const AttentionSpec& spec, int64_t row0, int64_t head, int64_t query, int64_t first, int64_t columns,
+              float* bias) {
   for (int64_t c = 0; c < columns; ++c) {
     const int64_t delta = first + c - query;
     float value = 0;
@@ -89,6 +93,8 @@ void FillBias(const AttentionSpec& spec, int64_t head, int64_t query, int64_t fi
       const int64_t clamped = std::clamp(delta, -spec.relative_span, spec.relative_span);
       value += spec.relative_bias[head * (2 * spec.relative_span + 1) + clamped + spec.relative_span];
     }
+    const auto key = static_cast<size_t>(row0 + first + c);
+    if (key < spec.hidden_keys.size() && spec.hidden_keys[key] != 0) value = kHidden;
     bias[c] = value;
   }
 }
@@ -164,10 +170,11 @@ void RunTile(const Plan& plan, const Unit& unit, int64_t query, int64_t rows, Co
               .out = scratch.scores,
               .ldo = columns});
   double sums[kQueryRows];
-  const bool biased = spec.alibi_slopes != nullptr || spec.relative_bias != nullptr || spec.disentangled != nullptr;
+  const bool biased = spec.alibi_slopes != nullptr || spec.relative_bias != nullptr || spec.disentangled != nullptr ||
+                      !spec.hidden_keys.empty();
   for (int64_t r = 0; r < rows; ++r) {
     const Range range = Visible(spec, query + r, visible);
-    if (biased) FillBias(spec, unit.head, query + r, first, columns, scratch.bias);
+    if (biased) FillBias(spec, row0, unit.head, query + r, first, columns, scratch.bias);
     if (spec.disentangled != nullptr) {
       AddDisentangled(*spec.disentangled, row0, query + r, first, std::min(columns, length - first), scratch.bias);
     }
@@ -199,6 +206,7 @@ void RunTile(const Plan& plan, const Unit& unit, int64_t query, int64_t rows, Co
 
 void Attention(const ExecContext& ctx, const AttentionSpec& spec, std::span<const int32_t> offsets, ConstMatrix q,
                ConstMatrix k, ConstMatrix v, Matrix out) {
+  if (ctx.simulation != nullptr) return simulated::Attention(ctx, spec, offsets, q, k, v, out);
   TV_CHECK(spec.heads % spec.kv_heads == 0 && q.cols == spec.heads * spec.head_dim && out.cols == q.cols);
   TV_CHECK(k.cols == spec.kv_heads * spec.head_dim && v.cols == k.cols);
   TV_CHECK(spec.disentangled == nullptr || spec.heads == 1);

@@ -6,6 +6,7 @@
 #include "kernels/kernels.h"
 #include "tensor/linear_impl.h"
 #include "tensor/ops.h"
+#include "tensor/simulated_ops.h"
 
 namespace truevec {
 
@@ -85,6 +86,7 @@ Linear Linear::Pack(std::span<const TensorView> weights, std::span<const TensorV
 
 void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix out, Activation activation,
            const ConstMatrix* residual) {
+  if (ctx.simulation != nullptr) return simulated::Apply(ctx, linear, x, out, activation, residual);
   const Linear::Impl& impl = linear.impl();
   TV_CHECK(x.cols == impl.in && out.cols == impl.out && x.rows == out.rows);
   TV_CHECK(residual == nullptr || (residual->rows == out.rows && residual->cols == out.cols));

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "kernels/kernels.h"
 #include "tensor/linear_impl.h"
+#include "tensor/simulated_ops.h"
 
 namespace truevec {
 namespace {
@@ -58,12 +59,14 @@ Result<Activation> ActivationByName(std::string_view name) {
 }
 
 void Activate(const ExecContext& ctx, Activation activation, Matrix x) {
+  if (ctx.simulation != nullptr) return simulated::Activate(ctx, activation, x);
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) kernels::Active().activate(KernelAct(activation), x.row(r), x.cols);
   });
 }
 
 void GatedActivation(const ExecContext& ctx, Activation activation, ConstMatrix gate_up, bool gate_first, Matrix out) {
+  if (ctx.simulation != nullptr) return simulated::GatedActivation(ctx, activation, gate_up, gate_first, out);
   TV_CHECK(gate_up.cols == 2 * out.cols && gate_up.rows == out.rows);
   ForRows(ctx, out.rows, out.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
@@ -79,6 +82,7 @@ void GatedActivation(const ExecContext& ctx, Activation activation, ConstMatrix 
 
 void LayerNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, const float* bias, double eps, Matrix out,
                const ConstMatrix* residual) {
+  if (ctx.simulation != nullptr) return simulated::LayerNorm(ctx, x, weight, bias, eps, out, residual);
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       const float* add = residual != nullptr ? residual->row(r) : nullptr;
@@ -88,6 +92,7 @@ void LayerNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, const
 }
 
 void RmsNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, double eps, float weight_offset, Matrix out) {
+  if (ctx.simulation != nullptr) return simulated::RmsNorm(ctx, x, weight, eps, weight_offset, out);
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       kernels::Active().rms_norm(x.row(r), x.cols, weight, eps, weight_offset, out.row(r));
@@ -97,6 +102,9 @@ void RmsNorm(const ExecContext& ctx, ConstMatrix x, const float* weight, double 
 
 void RmsNormHeads(const ExecContext& ctx, Matrix x, int64_t head_dim, const float* weight, double eps,
                   float weight_offset) {
+  if (ctx.simulation != nullptr) {
+    return simulated::RmsNormHeads(ctx, x, head_dim, weight, eps, weight_offset);
+  }
   TV_CHECK(x.cols % head_dim == 0);
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
@@ -124,6 +132,7 @@ void Softmax(const ExecContext& ctx, Matrix x) {
 }
 
 void Add(const ExecContext& ctx, ConstMatrix a, ConstMatrix b, Matrix out) {
+  if (ctx.simulation != nullptr) return simulated::Add(ctx, a, b, out);
   ForRows(ctx, out.rows, out.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       for (int64_t i = 0; i < out.cols; ++i) out.row(r)[i] = a.row(r)[i] + b.row(r)[i];
@@ -132,6 +141,7 @@ void Add(const ExecContext& ctx, ConstMatrix a, ConstMatrix b, Matrix out) {
 }
 
 void Scale(const ExecContext& ctx, Matrix x, float factor) {
+  if (ctx.simulation != nullptr) return simulated::Scale(ctx, x, factor);
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       for (int64_t i = 0; i < x.cols; ++i) x.row(r)[i] *= factor;
@@ -141,6 +151,7 @@ void Scale(const ExecContext& ctx, Matrix x, float factor) {
 
 void EmbeddingLookup(const ExecContext& ctx, const TensorView& table, std::span<const int32_t> ids, bool accumulate,
                      Matrix out) {
+  if (ctx.simulation != nullptr) return simulated::EmbeddingLookup(ctx, table, ids, accumulate, out);
   TV_CHECK(table.shape.size() == 2 && table.shape[1] == out.cols && static_cast<int64_t>(ids.size()) == out.rows);
   const size_t row_bytes = static_cast<size_t>(out.cols) * ElementBytes(table.dtype);
   ForRows(ctx, out.rows, out.cols, [&](int64_t first, int64_t last) {
@@ -162,6 +173,7 @@ void EmbeddingLookup(const ExecContext& ctx, const TensorView& table, std::span<
 
 void Rope(const ExecContext& ctx, const RopeTable& table, std::span<const int32_t> positions, int64_t head_dim,
           Matrix x) {
+  if (ctx.simulation != nullptr) return simulated::Rope(ctx, table, positions, head_dim, x);
   TV_CHECK(x.cols % head_dim == 0 && table.rotary_dim <= head_dim);
   const int64_t half = table.rotary_dim / 2;
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {

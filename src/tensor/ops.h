@@ -125,6 +125,7 @@ struct AttentionSpec {
   const DisentangledScores* disentangled = nullptr;  // REQUIRES: heads == 1
   // [sequences] or empty: keys at or beyond this count of a sequence are invisible to every query.
   std::span<const int32_t> key_counts;
+  std::span<const uint8_t> hidden_keys;  // [M] or empty; 1: no query of the sequence sees this key
 };
 // q [M, heads*head_dim], k and v [M, kv_heads*head_dim], out [M, heads*head_dim]; offsets [sequences + 1] rows.
 void Attention(const ExecContext& ctx, const AttentionSpec& spec, std::span<const int32_t> offsets, ConstMatrix q,

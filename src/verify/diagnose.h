@@ -1,4 +1,4 @@
-// Verdict and root causes: asks the target, compares with our engine, tests the faults that explain the difference.
+// Verdict and root causes: asks the target, compares with our engine, tests the hypotheses that explain the difference.
 #ifndef TRUEVEC_VERIFY_DIAGNOSE_H_
 #define TRUEVEC_VERIFY_DIAGNOSE_H_
 
@@ -6,9 +6,8 @@
 #include <vector>
 
 #include "base/json.h"
-#include "verify/lab.h"
-#include "verify/probes.h"
-#include "verify/target.h"
+#include "verify/observe.h"
+#include "verify/search.h"
 
 namespace truevec {
 
@@ -24,13 +23,25 @@ struct Cause {
 struct Diagnosis {
   std::string verdict;  // identical, equivalent, different, inconclusive
   std::string target;
+  std::string dialect;
+  json::object about;  // what the target says about itself
+  json::object model;  // directory, fingerprint, prompt
   std::vector<Probe> probes;
+  std::vector<int64_t> lengths;  // tokens of each probe
   Comparison comparison;
+  std::vector<double> explained;  // 1 - cosine of each probe with the causes simulated; empty: none found
   double neighbour_overlap = 1;
+  double geometry = 1;  // correlation of pairwise similarities
   Tolerance tolerance = Tolerance::kNone;
   std::vector<Cause> causes;
   std::vector<std::pair<std::string, double>> ruled_out;  // cause and the worst cosine with it
+  std::vector<std::pair<std::string, std::string>> refused;
+  std::vector<std::string> notes;
+  // First intermediate that differs, of local pairs: name and relative error; and all of them.
+  std::vector<std::pair<std::string, double>> layers;
+  std::vector<std::string> id_differences;  // probes whose ids differ from the reference's, by the target's own account
   int64_t requests = 0;
+  double seconds = 0;
 };
 
 struct DiagnoseOptions {
@@ -39,9 +50,31 @@ struct DiagnoseOptions {
 };
 
 Result<Diagnosis> Diagnose(Lab* lab, Target* target, const std::vector<Probe>& probes, const DiagnoseOptions& options);
-// The comparison alone, against stored vectors (locks).
-Result<Diagnosis> VerifyStored(const std::vector<Probe>& probes, const std::vector<Vector>& reference, Target* target,
-                               const DiagnoseOptions& options);
+// Against stored vectors (a lock), without a model: the comparison and what shows without a forward pass.
+Result<Diagnosis> DiagnoseStored(const std::vector<Probe>& probes, const std::vector<Vector>& reference, Target* target,
+                                 const DiagnoseOptions& options);
+// Without anything to compare with: repeatability, batches, norms, encodings.
+Result<Diagnosis> DiagnoseAlone(Target* target, const std::vector<Probe>& probes);
+
+// Steps of the above, one file each. All append to d->causes.
+struct Evidence {
+  const Observations* seen = nullptr;
+  const std::vector<Vector>* reference = nullptr;
+  double noise = 0;  // distance between two answers to one request
+};
+// What shows without a forward pass: NaN, dimensions, constants, encodings, repeats. True when no search makes sense.
+bool StructuralCauses(const Evidence& evidence, Diagnosis* d);
+void NormCauses(const Evidence& evidence, Lab* lab, const Combination& fitted, Diagnosis* d);
+void BatchCauses(const Evidence& evidence, Lab* lab, const Combination& fitted, Diagnosis* d);
+// Whole-number outputs: which kind, and the vectors turned back to floats. Empty: none.
+std::string OutputQuantization(const std::vector<Vector>& reference, std::vector<Vector>* target, double* after);
+// Adds a cause; the same id again only adds its evidence.
+Cause* AddCause(Diagnosis* d, const std::string& id, const std::string& variant, double confidence,
+                const std::string& evidence, double before, double after);
+void Conclude(const DiagnoseOptions& options, Diagnosis* d);
+
+// How the cause is mended in the server family `dialect` and in the others that we know.
+std::string FixFor(const std::string& cause, const std::string& variant, const std::string& dialect);
 
 json::value DiagnosisToJson(const Diagnosis& diagnosis);
 std::string DiagnosisToText(const Diagnosis& diagnosis);

@@ -1,82 +1,92 @@
-// Runs the engine with faults.
+// Runs the engine with hypotheses.
 #include "verify/lab.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/file.h"
+#include "verify/tokenizer_edits.h"
 
 namespace truevec {
 namespace {
 
-// Changes every "normalizer"/"pre_tokenizer" object of `type` below `node`.
-void Visit(json::value* node, const std::function<void(json::object*)>& change) {
-  if (node->is_object()) {
-    change(&node->get_object());
-    for (auto& member : node->get_object()) Visit(&member.value(), change);
-  } else if (node->is_array()) {
-    for (json::value& element : node->get_array()) Visit(&element, change);
-  }
-}
+constexpr int64_t kBatchTokens = 2048;
+constexpr size_t kCacheFloats = size_t{96} << 20;
+constexpr size_t kCachedModels = 24;
+constexpr int64_t kSmallModel = int64_t{64} << 20;  // parameters; of larger ones only two altered copies are kept
 
-bool IsType(const json::object& object, std::string_view type) {
-  const json::value* value = object.if_contains("type");
-  return value != nullptr && value->is_string() && std::string_view(value->get_string()) == type;
-}
-
-// False when the file has nothing that the edit could change.
-bool EditTokenizer(const std::string& edit, json::value* root) {
-  bool changed = false;
-  const auto set = [&](std::string_view type, std::string_view key, const json::value& value) {
-    json::value* part = root->get_object().if_contains("normalizer");
-    if (part == nullptr) return;
-    Visit(part, [&](json::object* object) {
-      if (IsType(*object, type)) {
-        (*object)[key] = value;
-        changed = true;
-      }
-    });
-  };
-  if (edit == "cased") {
-    // strip_accents null follows lowercase, so it is pinned to what it was.
-    set("BertNormalizer", "strip_accents", true);
-    set("BertNormalizer", "lowercase", false);
-  } else if (edit == "cased-accents") {
-    set("BertNormalizer", "strip_accents", false);
-    set("BertNormalizer", "lowercase", false);
-  } else if (edit == "uncased") {
-    set("BertNormalizer", "lowercase", true);
-    set("BertNormalizer", "strip_accents", false);
-  } else if (edit == "keep-accents") {
-    set("BertNormalizer", "strip_accents", false);
-  } else if (edit == "strip-accents") {
-    set("BertNormalizer", "strip_accents", true);
-  } else if (edit == "no-cjk") {
-    set("BertNormalizer", "handle_chinese_chars", false);
-  } else if (edit == "no-clean") {
-    set("BertNormalizer", "clean_text", false);
-  } else if (edit == "no-punctuation" || edit == "no-basic") {
-    if (edit == "no-basic") set("BertNormalizer", "handle_chinese_chars", false);
-    Visit(root, [&](json::object* object) {
-      if (IsType(*object, "BertPreTokenizer")) {
-        (*object)["type"] = "WhitespaceSplit";
-        changed = true;
-      }
-    });
-  } else if (edit == "plain-specials") {
-    if (json::value* added = root->get_object().if_contains("added_tokens"); added != nullptr) {
-      changed = added->is_array() && !added->get_array().empty();
-      *added = json::array();
+// Serves altered values of some tensors.
+class EditedStore : public WeightStore {
+ public:
+  using Change = std::function<bool(const WeightEntry&, std::vector<float>*)>;
+  EditedStore(std::shared_ptr<const WeightStore> store, std::vector<Change> changes) : store_(std::move(store)) {
+    for (const std::string& name : store_->Names()) {
+      const WeightEntry* entry = store_->Find(name);
+      const DType type = entry->view.dtype;
+      if (type != DType::kF32 && type != DType::kF16 && type != DType::kBF16 && type != DType::kF64) continue;
+      std::vector<float> values = ToFloat(entry->view);
+      bool changed = false;
+      for (const Change& change : changes) changed = change(*entry, &values) || changed;
+      if (!changed) continue;
+      WeightEntry altered = *entry;
+      buffers_.push_back(std::move(values));
+      altered.view = {buffers_.back().data(), DType::kF32, entry->view.shape};
+      altered_.emplace(name, std::move(altered));
     }
   }
-  return changed;
+  bool changed() const { return !altered_.empty(); }
+  const WeightEntry* Find(std::string_view name) const override {
+    const auto found = altered_.find(name);
+    return found == altered_.end() ? store_->Find(name) : &found->second;
+  }
+  std::vector<std::string> Names() const override { return store_->Names(); }
+  std::string Description() const override { return store_->Description(); }
+  void ReleasePages() const override { store_->ReleasePages(); }
+
+ private:
+  std::shared_ptr<const WeightStore> store_;
+  std::vector<std::vector<float>> buffers_;
+  std::map<std::string, WeightEntry, std::less<>> altered_;
+};
+
+class LayerTrace : public Trace {
+ public:
+  explicit LayerTrace(std::vector<Layer>* out) : out_(out) {}
+  void Record(std::string_view name, ConstMatrix values) override {
+    Layer layer;
+    layer.name = std::string(name);
+    layer.width = values.cols;
+    for (int64_t r = 0; r < values.rows; ++r) {
+      layer.values.insert(layer.values.end(), values.row(r), values.row(r) + values.cols);
+    }
+    out_->push_back(std::move(layer));
+  }
+
+ private:
+  std::vector<Layer>* out_;
+};
+
+template <typename Predicate>
+std::string KeyOf(const Combination& h, Predicate predicate) {
+  std::string key;
+  for (const Hypothesis* hypothesis : h) {
+    if (predicate(*hypothesis)) key += hypothesis->Name() + "\n";
+  }
+  return key;
+}
+
+template <typename T>
+void AppendRaw(const std::vector<T>& values, std::string* key) {
+  const uint64_t size = values.size();
+  key->append(reinterpret_cast<const char*>(&size), sizeof size);
+  key->append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+}
+
+bool Merges(const Combination& h) {
+  return std::any_of(h.begin(), h.end(), [](const Hypothesis* x) { return x->edit.merge_batch; });
 }
 
 }  // namespace
-
-std::vector<std::string> Lab::TokenizerEdits() {
-  return {"cased",  "cased-accents", "uncased",        "keep-accents", "strip-accents",
-          "no-cjk", "no-clean",      "no-punctuation", "no-basic",     "plain-specials"};
-}
 
 Result<std::unique_ptr<Lab>> Lab::Load(const std::string& directory, const SpecOptions& options,
                                        const PromptChoice& prompt, int threads) {
@@ -85,20 +95,89 @@ Result<std::unique_ptr<Lab>> Lab::Load(const std::string& directory, const SpecO
   lab->options_ = options;
   lab->prompt_ = prompt;
   TV_ASSIGN_OR_RETURN(lab->base_, Pipeline::Load(directory, options));
-  if (lab->base_->labels() > 0 || lab->base_->dimension() == 0) {
-    return UsageError(directory + ": verify compares dense embeddings; this is a " + lab->base_->spec().as + " model");
+  const Pipeline& base = *lab->base_;
+  if (base.labels() > 0 || base.dimension() == 0 || base.spec().as == "sparse" || base.spec().as == "multi-vector") {
+    return UsageError(directory + ": verify compares dense embeddings; this is a " + base.spec().as + " model");
   }
+  TV_ASSIGN_OR_RETURN(lab->own_prompt_, base.ResolvePrompt(prompt));
   lab->pool_ = std::make_unique<ThreadPool>(threads > 0 ? threads : AvailableCpus());
+  IdContext& ids = lab->ids_;
+  if (base.has_tokenizer()) {
+    ids.tokenizer = &base.tokenizer();
+    ids.prefix = base.tokenizer().PrefixIds();
+    ids.suffix = base.tokenizer().SuffixIds();
+    ids.pad = base.tokenizer().pad_id().value_or(0);
+    ids.max_length = base.max_length();
+    if (const Setting* positions = base.spec().settings.Find("max_position_embeddings");
+        positions != nullptr && positions->value.is_int64()) {
+      ids.max_positions = positions->value.get_int64();
+    }
+    if (!lab->own_prompt_.empty()) {
+      EncodeOptions bare;
+      bare.add_special_tokens = false;
+      TV_ASSIGN_OR_RETURN(const Encoding encoding, base.tokenizer().Encode(lab->own_prompt_, std::nullopt, bare));
+      ids.prompt_tokens = static_cast<int64_t>(encoding.ids.size());
+    }
+    lab->ReadScores();
+  }
+  TV_RETURN_IF_ERROR(lab->LookAround());
   return lab;
+}
+
+// One pass that shows what the model is made of, and whether a pass can start at Pooling.
+Status Lab::LookAround() {
+  Simulation simulation;
+  TV_ASSIGN_OR_RETURN(const Part part, EncodeOne("a", {}));
+  const EncodedText* text = &part.text;
+  Vector row(static_cast<size_t>(base_->OutputWidth({})));
+  const Matrix out{row.data(), 1, static_cast<int64_t>(row.size()), static_cast<int64_t>(row.size())};
+  TV_RETURN_IF_ERROR(base_->Embed({&text, 1}, {}, {pool_.get(), &arena_, nullptr, &simulation}, out));
+  norms_ = simulation.norms_seen;
+  const auto tokens = base_->EmbedTokens({&text, 1}, {pool_.get(), &arena_});
+  from_tokens_ = tokens.ok() && base_->EmbedFromTokens({&text, 1}, *tokens, {}, {pool_.get(), &arena_}, out).ok();
+  arena_.Reset();
+  const Settings& settings = base_->spec().settings;
+  ModelTraits& t = traits_;
+  t.pipeline = base_.get();
+  t.prompt = own_prompt_;
+  const Setting* pooling = settings.Find("pooling");
+  if (pooling != nullptr && pooling->value.is_string()) t.pooling = std::string(pooling->value.get_string());
+  const Setting* normalize = settings.Find("normalize");
+  t.normalizes = normalize != nullptr && normalize->value.is_bool() && normalize->value.get_bool();
+  t.causal = simulation.causal_seen;
+  t.windowed = simulation.window_seen;
+  t.alibi = simulation.alibi_seen;
+  t.relative = simulation.relative_seen;
+  t.head_norms = simulation.head_norms_seen > 0;
+  t.scales = simulation.scales_seen > 0;
+  t.thetas = simulation.thetas_seen;
+  t.prefix = static_cast<int64_t>(ids_.prefix.size());
+  t.suffix = static_cast<int64_t>(ids_.suffix.size());
+  t.max_length = ids_.max_length;
+  for (const ModuleSpec& module : base_->spec().modules) t.dense += module.type == "Dense" ? 1 : 0;
+  return Status::Ok();
+}
+
+// Unigram scores, for engines that merge greedily by them.
+void Lab::ReadScores() {
+  const auto json_text = ParseJson(base_->tokenizer().CanonicalForm(), "tokenizer");
+  if (!json_text.ok() || !json_text->is_object()) return;
+  const JsonRef vocabulary = JsonRef(&json_text.value(), "tokenizer")["model"]["vocab"];
+  if (!vocabulary.is_array()) return;
+  for (size_t i = 0; i < vocabulary.size(); ++i) {
+    const auto score = vocabulary.At(i).At(1).Double();
+    scores_.push_back(score.ok() ? static_cast<float>(*score) : 0.0f);
+  }
+  ids_.scores = &scores_;
 }
 
 Result<const Tokenizer*> Lab::EditedTokenizer(const std::string& edit) {
   if (const auto found = tokenizers_.find(edit); found != tokenizers_.end()) return found->second.get();
   tokenizers_[edit] = nullptr;
-  TV_ASSIGN_OR_RETURN(const JsonFile file, JsonFile::Load(directory_ + "/tokenizer.json", "tokenizer.json"));
-  json::value root = file.root().value();
-  if (!root.is_object() || !EditTokenizer(edit, &root)) return static_cast<const Tokenizer*>(nullptr);
-  // As AutoTokenizer: the file's own padding would be attended to.
+  std::string form = base_->tokenizer().CanonicalForm();
+  form.resize(form.rfind('}') + 1);
+  TV_ASSIGN_OR_RETURN(json::value root, ParseJson(form, "tokenizer"));
+  if (!EditTokenizerJson(edit, &root)) return static_cast<const Tokenizer*>(nullptr);
   root.get_object()["padding"] = nullptr;
   root.get_object()["truncation"] = nullptr;
   TV_ASSIGN_OR_RETURN(const JsonFile edited, JsonFile::Parse(WriteJson(root), "tokenizer.json (" + edit + ")"));
@@ -106,112 +185,301 @@ Result<const Tokenizer*> Lab::EditedTokenizer(const std::string& edit) {
   return tokenizers_[edit].get();
 }
 
-Result<std::shared_ptr<const Pipeline>> Lab::EditedPipeline(const std::vector<const Fault*>& faults) {
-  SpecOptions options = options_;
-  std::string key;
-  const auto add = [&](const std::string& name, const json::value& value) {
-    options.overrides.Set(name, value);
-    key += name + "=" + WriteJson(value) + "\n";
-  };
-  for (const Fault* fault : faults) {
-    for (const auto& [name, value] : fault->spec) add(name, value);
-    if (!fault->pooling.empty()) add("pooling", json::value(fault->pooling));
-  }
+Result<std::shared_ptr<const Pipeline>> Lab::EditedPipeline(const Combination& h) {
+  const std::string key =
+      KeyOf(h, [](const Hypothesis& x) { return !x.edit.config.empty() || x.edit.weights != nullptr; });
   if (key.empty()) return base_;
   if (const auto found = pipelines_.find(key); found != pipelines_.end()) {
     if (found->second == nullptr) return ModelError("this model has no such setting");
     return found->second;
   }
+  const size_t kept = base_->dimension() * 100000 > kSmallModel ? 2 : kCachedModels;
+  if (std::count_if(pipelines_.begin(), pipelines_.end(), [](const auto& p) { return p.second != nullptr; }) >=
+      static_cast<ptrdiff_t>(kept)) {
+    std::erase_if(pipelines_, [](const auto& p) { return p.second != nullptr; });
+  }
   pipelines_[key] = nullptr;
-  TV_ASSIGN_OR_RETURN(pipelines_[key], Pipeline::Load(directory_, options));
-  return pipelines_[key];
+  SpecOptions options = options_;
+  std::vector<EditedStore::Change> changes;
+  for (const Hypothesis* hypothesis : h) {
+    for (const auto& [name, value] : hypothesis->edit.config) options.overrides.Set(name, value);
+    if (hypothesis->edit.weights) changes.push_back(hypothesis->edit.weights);
+  }
+  bool changed = changes.empty();
+  if (!changes.empty()) {
+    options.edit_weights = [&](std::shared_ptr<const WeightStore> store) -> std::shared_ptr<const WeightStore> {
+      auto edited = std::make_shared<EditedStore>(std::move(store), changes);
+      changed = changed || edited->changed();
+      return edited;
+    };
+  }
+  TV_ASSIGN_OR_RETURN(std::shared_ptr<const Pipeline> loaded, Pipeline::Load(directory_, options));
+  if (!changed) return ModelError("this model has no such tensor");
+  pipelines_[key] = loaded;
+  return loaded;
 }
 
-Result<std::vector<EncodedText>> Lab::Encode(const std::string& original, const std::vector<const Fault*>& faults) {
+Result<Part> Lab::EncodeOne(const std::string& original, const Combination& h) {
+  const std::string key = KeyOf(h,
+                                [](const Hypothesis& x) {
+                                  return x.edit.text || x.edit.prompt || !x.edit.tokenizer.empty() ||
+                                         x.edit.max_length || x.edit.untruncated;
+                                }) +
+                          '\0' + original;
+  if (const auto found = encodings_.find(key); found != encodings_.end()) return found->second;
   std::string text = original;
   EncodeTextOptions options;
   options.prompt = prompt_;
   std::string edit;
-  for (const Fault* fault : faults) {
-    if (fault->text) text = fault->text(text);
-    if (fault->prompt.has_value()) options.prompt.prompt = fault->prompt;
-    if (fault->max_length.has_value()) options.max_length = fault->max_length;
-    if (!fault->tokenizer.empty()) edit = fault->tokenizer;
+  bool whole = false;
+  for (const Hypothesis* hypothesis : h) {
+    const Edit& e = hypothesis->edit;
+    if (e.text) text = e.text(text);
+    if (e.prompt.has_value()) options.prompt.prompt = e.prompt;
+    if (e.max_length.has_value()) options.max_length = e.max_length;
+    if (!e.tokenizer.empty()) edit = e.tokenizer;
+    whole = whole || e.untruncated;
   }
-  TV_ASSIGN_OR_RETURN(EncodedText encoded, base_->Encode(text, options));
-  if (!edit.empty()) {
-    TV_ASSIGN_OR_RETURN(const Tokenizer* tokenizer, EditedTokenizer(edit));
+  Part part;
+  TV_ASSIGN_OR_RETURN(part.text, base_->Encode(text, options));
+  if (!edit.empty() || (whole && base_->has_tokenizer())) {
+    const Tokenizer* tokenizer = &base_->tokenizer();
+    if (!edit.empty()) {
+      TV_ASSIGN_OR_RETURN(tokenizer, EditedTokenizer(edit));
+    }
     if (tokenizer == nullptr) return ModelError("the tokenizer has no such setting");
     TV_ASSIGN_OR_RETURN(const std::string prompt, base_->ResolvePrompt(options.prompt));
     EncodeOptions how;
-    how.truncation = Truncation{options.max_length.value_or(base_->max_length())};
+    how.truncation = Truncation{whole ? 0 : options.max_length.value_or(base_->max_length())};
     TV_ASSIGN_OR_RETURN(const Encoding encoding, tokenizer->Encode(prompt + text, std::nullopt, how));
-    encoded.ids = encoding.ids;
-    encoded.type_ids.clear();
+    part.text.ids = encoding.ids;
+    part.text.type_ids.clear();
   }
-  std::vector<EncodedText> parts = {encoded};
-  for (const Fault* fault : faults) {
-    if (!fault->ids) continue;
-    std::vector<EncodedText> next;
-    for (const EncodedText& part : parts) {
-      for (EncodedText& piece : fault->ids(part, base_->tokenizer())) next.push_back(std::move(piece));
-    }
-    parts = std::move(next);
-  }
-  std::erase_if(parts, [](const EncodedText& part) { return part.ids.empty(); });
-  if (parts.empty()) parts.push_back(encoded);
-  return parts;
+  part.weight = static_cast<double>(part.text.ids.size());
+  encodings_[key] = part;
+  return part;
 }
 
-Result<std::vector<Vector>> Lab::Run(const std::vector<std::string>& texts, const std::vector<const Fault*>& faults) {
-  TV_ASSIGN_OR_RETURN(const std::shared_ptr<const Pipeline> pipeline, EditedPipeline(faults));
-  std::vector<EncodedText> encoded;
-  std::vector<size_t> owner;
-  for (size_t i = 0; i < texts.size(); ++i) {
-    TV_ASSIGN_OR_RETURN(std::vector<EncodedText> parts, Encode(texts[i], faults));
-    for (EncodedText& part : parts) {
-      encoded.push_back(std::move(part));
-      owner.push_back(i);
+Result<std::vector<std::vector<Part>>> Lab::EncodeAll(const std::vector<std::string>& texts, const Combination& h) {
+  std::vector<std::vector<Part>> all;
+  for (const std::string& text : texts) {
+    TV_ASSIGN_OR_RETURN(Part whole, EncodeOne(text, h));
+    const Part unedited = whole;
+    IdContext context = ids_;
+    for (const Hypothesis* hypothesis : h) {
+      if (hypothesis->edit.max_length) context.max_length = *hypothesis->edit.max_length;
     }
+    std::vector<Part> parts = {std::move(whole)};
+    for (const Hypothesis* hypothesis : h) {
+      if (!hypothesis->edit.ids) continue;
+      std::vector<Part> next;
+      for (const Part& part : parts) {
+        for (Part& piece : hypothesis->edit.ids(part, context)) next.push_back(std::move(piece));
+      }
+      parts = std::move(next);
+    }
+    std::erase_if(parts, [](const Part& part) { return part.text.ids.empty(); });
+    if (parts.empty()) parts.push_back(unedited);
+    all.push_back(std::move(parts));
   }
-  const int64_t width = pipeline->OutputWidth({});
-  std::vector<Vector> out(texts.size(), Vector(static_cast<size_t>(width)));
-  // Chunks are averaged by their length; a text of one part keeps the engine's bits.
-  std::vector<float> total(texts.size());
-  std::vector<int> parts(texts.size());
-  for (const size_t text : owner) ++parts[text];
-  Arena arena;
-  const ExecContext context{pool_.get(), &arena, nullptr};
-  constexpr size_t kBatch = 16;
-  std::vector<float> buffer(kBatch * static_cast<size_t>(width));
-  for (size_t first = 0; first < encoded.size(); first += kBatch) {
-    std::vector<const EncodedText*> batch;
-    for (size_t i = first; i < std::min(first + kBatch, encoded.size()); ++i) batch.push_back(&encoded[i]);
-    const Matrix rows{buffer.data(), static_cast<int64_t>(batch.size()), width, width};
-    TV_RETURN_IF_ERROR(pipeline->Embed(batch, {}, context, rows));
-    arena.Reset();
+  for (const Hypothesis* hypothesis : h) {
+    if (!hypothesis->edit.batch) continue;
+    std::vector<Part> before;
+    for (const std::vector<Part>& parts : all) before.push_back(parts.front());
+    for (size_t i = 0; i < all.size(); ++i) all[i] = {hypothesis->edit.batch(before, i, ids_)};
+  }
+  return all;
+}
+
+Result<std::vector<Lab::SharedRows>> Lab::ComputeRows(const Pipeline& pipeline, const Combination& h,
+                                                      const std::vector<const Part*>& parts) {
+  std::vector<const EncodedText*> batch;
+  std::vector<uint8_t> hidden;
+  bool hides = false;
+  for (const Part* part : parts) {
+    batch.push_back(&part->text);
+    tokens_computed_ += static_cast<int64_t>(part->text.ids.size());
+    hides = hides || !part->hidden_keys.empty();
+    const size_t first = hidden.size();
+    hidden.resize(first + part->text.ids.size());
+    std::copy(part->hidden_keys.begin(), part->hidden_keys.end(), hidden.begin() + static_cast<ptrdiff_t>(first));
+  }
+  Simulation simulation;
+  bool simulated = hides || Merges(h);
+  for (const Hypothesis* hypothesis : h) {
+    if (hypothesis->edit.simulation) hypothesis->edit.simulation(&simulation);
+    simulated = simulated || hypothesis->edit.simulation != nullptr;
+  }
+  if (simulation.skip_norm == kLastNorm) simulation.skip_norm = norms_ - 1;
+  if (hides) simulation.hidden_keys = hidden;
+  simulation.merge_sequences = Merges(h);
+  const ExecContext context{.pool = pool_.get(), .arena = &arena_, .simulation = simulated ? &simulation : nullptr};
+  std::vector<SharedRows> out;
+  if (!from_tokens_) {
+    const int64_t width = pipeline.OutputWidth({});
+    std::vector<float> buffer(batch.size() * static_cast<size_t>(width));
+    TV_RETURN_IF_ERROR(
+        pipeline.Embed(batch, {}, context, {buffer.data(), static_cast<int64_t>(batch.size()), width, width}));
     for (size_t i = 0; i < batch.size(); ++i) {
-      const size_t text = owner[first + i];
-      const float weight = parts[text] == 1 ? 1 : static_cast<float>(batch[i]->ids.size());
-      total[text] += weight;
-      for (size_t d = 0; d < out[text].size(); ++d) out[text][d] += weight * buffer[i * out[text].size() + d];
+      auto rows = std::make_shared<Rows>();
+      rows->width = width;
+      const auto first = buffer.begin() + static_cast<ptrdiff_t>(i) * width;
+      rows->values.assign(first, first + width);
+      out.push_back(std::move(rows));
+    }
+  } else {
+    TV_ASSIGN_OR_RETURN(const TokenVectors tokens, pipeline.EmbedTokens(batch, context));
+    for (size_t i = 0; i < batch.size(); ++i) {
+      auto rows = std::make_shared<Rows>();
+      rows->width = tokens.width;
+      const auto begin = tokens.values.begin();
+      rows->values.assign(begin + tokens.offsets[i] * tokens.width, begin + tokens.offsets[i + 1] * tokens.width);
+      out.push_back(std::move(rows));
     }
   }
-  for (size_t i = 0; i < texts.size(); ++i) {
-    for (float& value : out[i]) value = parts[i] == 1 ? value : value / total[i];
+  arena_.Reset();
+  return out;
+}
+
+Status Lab::TokenVectorsOf(const Pipeline& pipeline, const std::string& model_key, const Combination& h,
+                           const std::vector<const Part*>& parts, std::vector<SharedRows>* rows) {
+  rows->assign(parts.size(), nullptr);
+  if (Merges(h)) {
+    TV_ASSIGN_OR_RETURN(*rows, ComputeRows(pipeline, h, parts));
+    return Status::Ok();
   }
-  for (const Fault* fault : faults) {
-    if (!fault->output) continue;
-    for (Vector& v : out) fault->output(&v);
+  std::vector<std::string> keys;
+  std::vector<size_t> missing;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    std::string key = model_key + '\0' + parts[i]->text.task + '\0';
+    AppendRaw(parts[i]->text.ids, &key);
+    AppendRaw(parts[i]->text.type_ids, &key);
+    AppendRaw(parts[i]->hidden_keys, &key);
+    const auto found = rows_.find(key);
+    if (found != rows_.end()) {
+      (*rows)[i] = found->second;
+    } else {
+      missing.push_back(i);
+    }
+    keys.push_back(std::move(key));
+  }
+  for (size_t first = 0; first < missing.size();) {
+    std::vector<const Part*> batch;
+    size_t last = first;
+    int64_t tokens = 0;
+    for (; last < missing.size() && (last == first || tokens < kBatchTokens); ++last) {
+      batch.push_back(parts[missing[last]]);
+      tokens += static_cast<int64_t>(batch.back()->text.ids.size());
+    }
+    TV_ASSIGN_OR_RETURN(const std::vector<SharedRows> computed, ComputeRows(pipeline, h, batch));
+    for (size_t i = first; i < last; ++i) {
+      (*rows)[missing[i]] = computed[i - first];
+      cached_floats_ += computed[i - first]->values.size();
+      rows_[keys[missing[i]]] = computed[i - first];
+    }
+    first = last;
+  }
+  if (cached_floats_ > kCacheFloats) {
+    rows_.clear();
+    cached_floats_ = 0;
+  }
+  return Status::Ok();
+}
+
+Status Lab::PoolParts(const Pipeline& pipeline, const Combination& h, const std::vector<const Part*>& parts,
+                      const std::vector<SharedRows>& rows, std::vector<Vector>* out) {
+  EmbedOptions options;
+  for (const Hypothesis* hypothesis : h) {
+    const Edit& e = hypothesis->edit;
+    if (!e.pooling.empty()) options.pooling = {e.pooling};
+    if (e.normalize.has_value()) options.normalize = e.normalize;
+    if (e.truncate_dim.has_value()) options.truncate_dim = e.truncate_dim;
+  }
+  if (!from_tokens_) {
+    if (!options.pooling.empty() || options.normalize || options.truncate_dim) {
+      return ModelError("this model has no Pooling module");
+    }
+    for (const SharedRows& row : rows) out->push_back(row->values);
+    return Status::Ok();
+  }
+  TokenVectors tokens;
+  tokens.offsets.push_back(0);
+  std::vector<const EncodedText*> texts;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    texts.push_back(&parts[i]->text);
+    tokens.width = rows[i]->width;
+    tokens.values.insert(tokens.values.end(), rows[i]->values.begin(), rows[i]->values.end());
+    tokens.offsets.push_back(static_cast<int64_t>(tokens.values.size()) / tokens.width);
+  }
+  const int64_t width = pipeline.OutputWidth(options);
+  std::vector<float> buffer(parts.size() * static_cast<size_t>(width));
+  const Matrix matrix{buffer.data(), static_cast<int64_t>(parts.size()), width, width};
+  TV_RETURN_IF_ERROR(pipeline.EmbedFromTokens(texts, tokens, options, {pool_.get(), &arena_}, matrix));
+  arena_.Reset();
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto first = buffer.begin() + static_cast<ptrdiff_t>(i) * width;
+    out->emplace_back(first, first + width);
+  }
+  return Status::Ok();
+}
+
+Result<std::vector<Vector>> Lab::Run(const std::vector<std::string>& texts, const Combination& h) {
+  TV_ASSIGN_OR_RETURN(const std::shared_ptr<const Pipeline> pipeline, EditedPipeline(h));
+  TV_ASSIGN_OR_RETURN(const std::vector<std::vector<Part>> encoded, EncodeAll(texts, h));
+  std::vector<const Part*> parts;
+  for (const std::vector<Part>& pieces : encoded) {
+    for (const Part& piece : pieces) parts.push_back(&piece);
+  }
+  const std::string model_key = KeyOf(h, [](const Hypothesis& x) { return x.edit.ChangesModel(); });
+  std::vector<SharedRows> rows;
+  TV_RETURN_IF_ERROR(TokenVectorsOf(*pipeline, model_key, h, parts, &rows));
+  std::vector<Vector> pooled;
+  TV_RETURN_IF_ERROR(PoolParts(*pipeline, h, parts, rows, &pooled));
+  std::vector<Vector> out;
+  size_t next = 0;
+  for (const std::vector<Part>& pieces : encoded) {
+    Vector sum = pooled[next];
+    if (pieces.size() > 1) {
+      std::vector<double> total(sum.size());
+      double weights = 0;
+      for (size_t p = 0; p < pieces.size(); ++p) {
+        weights += pieces[p].weight;
+        for (size_t d = 0; d < total.size(); ++d)
+          total[d] += pieces[p].weight * static_cast<double>(pooled[next + p][d]);
+      }
+      for (size_t d = 0; d < total.size(); ++d) sum[d] = static_cast<float>(total[d] / weights);
+    }
+    next += pieces.size();
+    out.push_back(std::move(sum));
+  }
+  for (const Hypothesis* hypothesis : h) {
+    if (hypothesis->edit.outputs) hypothesis->edit.outputs(&out);
+    if (!hypothesis->edit.output) continue;
+    for (Vector& v : out) hypothesis->edit.output(&v);
   }
   return out;
 }
 
-Result<std::vector<int32_t>> Lab::Ids(const std::string& text) {
-  EncodeTextOptions options;
-  options.prompt = prompt_;
-  TV_ASSIGN_OR_RETURN(EncodedText encoded, base_->Encode(text, options));
-  return std::move(encoded.ids);
+Result<std::vector<std::vector<int32_t>>> Lab::Ids(const std::vector<std::string>& texts, const Combination& h) {
+  TV_ASSIGN_OR_RETURN(const std::vector<std::vector<Part>> encoded, EncodeAll(texts, h));
+  std::vector<std::vector<int32_t>> ids;
+  for (const std::vector<Part>& parts : encoded) {
+    std::vector<int32_t>& all = ids.emplace_back();
+    for (const Part& part : parts) all.insert(all.end(), part.text.ids.begin(), part.text.ids.end());
+  }
+  return ids;
+}
+
+Result<std::vector<Layer>> Lab::Layers(const std::string& text) {
+  TV_ASSIGN_OR_RETURN(const Part part, EncodeOne(text, {}));
+  std::vector<Layer> layers;
+  LayerTrace trace(&layers);
+  const EncodedText* one = &part.text;
+  Vector row(static_cast<size_t>(base_->OutputWidth({})));
+  const auto width = static_cast<int64_t>(row.size());
+  TV_RETURN_IF_ERROR(base_->Embed({&one, 1}, {}, {pool_.get(), &arena_, &trace}, {row.data(), 1, width, width}));
+  arena_.Reset();
+  return layers;
 }
 
 }  // namespace truevec

@@ -1,36 +1,17 @@
-// Lab: our own engine with faults switched on. A Fault alters the text, the tokenizer, the ids, the forward pass,
-// the pooling or the output; faults combine by being applied one after another.
+// Lab: our own engine with hypotheses switched on. Encodings, altered tokenizers, altered models and token vectors are
+// kept, so that a combination only computes what no earlier one did.
 #ifndef TRUEVEC_VERIFY_LAB_H_
 #define TRUEVEC_VERIFY_LAB_H_
 
-#include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "pipeline/pipeline.h"
-#include "verify/compare.h"
+#include "verify/hypothesis.h"
+#include "verify/target.h"
 
 namespace truevec {
-
-// One declarative row: a cause, what it changes, how it is mended.
-struct Fault {
-  std::string cause;    // CONTRACT section 9
-  std::string variant;  // "cls", "128", ...
-  std::string says;     // one line of evidence
-  std::string fix;
-  std::function<std::string(const std::string&)> text;
-  std::optional<std::string> prompt;                      // replaces the model's own choice
-  std::string tokenizer;                                  // Lab's name of an altered tokenizer
-  std::optional<int64_t> max_length;                      // tokens with specials
-  std::vector<std::pair<std::string, json::value>> spec;  // overrides
-  // Alters ids; may give several sequences whose vectors are averaged by length (chunking).
-  std::function<std::vector<EncodedText>(const EncodedText&, const Tokenizer&)> ids;
-  std::string pooling;  // a pooling mode
-  std::function<void(Vector*)> output;
-};
 
 class Lab {
  public:
@@ -38,29 +19,58 @@ class Lab {
                                            const PromptChoice& prompt, int threads);
   const std::string& directory() const { return directory_; }
   const Pipeline& pipeline() const { return *base_; }
-  // Vectors as the model says, one text at a time (our bits do not depend on the batch).
+  const std::string& prompt() const { return own_prompt_; }
+  const IdContext& ids() const { return ids_; }
+  const ModelTraits& traits() const { return traits_; }
+
+  // Vectors as the model says; our bits do not depend on the batch.
   Result<std::vector<Vector>> Reference(const std::vector<std::string>& texts) { return Run(texts, {}); }
-  Result<std::vector<int32_t>> Ids(const std::string& text);
-  Result<std::vector<Vector>> Run(const std::vector<std::string>& texts, const std::vector<const Fault*>& faults);
-  // Names of altered tokenizers that this model's tokenizer.json allows.
-  static std::vector<std::string> TokenizerEdits();
+  // `texts` as one request, with the hypotheses switched on. A hypothesis that this model cannot have is an error.
+  Result<std::vector<Vector>> Run(const std::vector<std::string>& texts, const Combination& hypotheses);
+  // The ids the model is fed, after the hypotheses' edits (the parts of each text back to back).
+  Result<std::vector<std::vector<int32_t>>> Ids(const std::vector<std::string>& texts, const Combination& hypotheses);
+  // Intermediates of one text by name, as the trace tap sees them: [tokens, width] each.
+  Result<std::vector<Layer>> Layers(const std::string& text);
+  int64_t tokens_computed() const { return tokens_computed_; }
 
  private:
+  struct Rows {
+    std::vector<float> values;
+    int64_t width = 0;
+  };
+  using SharedRows = std::shared_ptr<const Rows>;
+  Result<std::vector<std::vector<Part>>> EncodeAll(const std::vector<std::string>& texts, const Combination& h);
+  Result<Part> EncodeOne(const std::string& text, const Combination& h);
   Result<const Tokenizer*> EditedTokenizer(const std::string& edit);
-  Result<std::shared_ptr<const Pipeline>> EditedPipeline(const std::vector<const Fault*>& faults);
-  Result<std::vector<EncodedText>> Encode(const std::string& text, const std::vector<const Fault*>& faults);
+  Result<std::shared_ptr<const Pipeline>> EditedPipeline(const Combination& h);
+  Status TokenVectorsOf(const Pipeline& pipeline, const std::string& model_key, const Combination& h,
+                        const std::vector<const Part*>& parts, std::vector<SharedRows>* rows);
+  Result<std::vector<SharedRows>> ComputeRows(const Pipeline& pipeline, const Combination& h,
+                                              const std::vector<const Part*>& parts);
+  Status PoolParts(const Pipeline& pipeline, const Combination& h, const std::vector<const Part*>& parts,
+                   const std::vector<SharedRows>& rows, std::vector<Vector>* out);
+  Status LookAround();
+  void ReadScores();
 
   std::string directory_;
   SpecOptions options_;
   PromptChoice prompt_;
+  std::string own_prompt_;
   std::shared_ptr<const Pipeline> base_;
   std::unique_ptr<ThreadPool> pool_;
+  Arena arena_;
+  IdContext ids_;
+  std::vector<float> scores_;
+  ModelTraits traits_;
+  bool from_tokens_ = true;  // the pipeline can start at Pooling
+  int64_t norms_ = 0;        // LayerNorm calls of a pass
+  int64_t tokens_computed_ = 0;
+  size_t cached_floats_ = 0;
   std::map<std::string, std::unique_ptr<Tokenizer>> tokenizers_;
   std::map<std::string, std::shared_ptr<const Pipeline>> pipelines_;
+  std::map<std::string, Part> encodings_;
+  std::map<std::string, SharedRows> rows_;
 };
-
-// Every single fault that can be tried on this model.
-std::vector<Fault> AllFaults(const Pipeline& model);
 
 }  // namespace truevec
 

@@ -1,0 +1,402 @@
+#include "verify/search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <set>
+
+namespace truevec {
+namespace {
+
+constexpr double kClearly = 20;          // how many times better than the rest a cause must be
+constexpr double kRoundingWorst = 5e-3;  // largest residual that may be rounding (bfloat16 on unlucky models)
+constexpr size_t kBeam = 6;
+constexpr size_t kMost = 3;  // causes at once
+constexpr size_t kScreen = 8;
+constexpr int64_t kShort = 48;  // tokens of a cheap text
+
+void Summarise(Trial* t) {
+  t->score = 0;
+  for (const double d : t->distance) t->score += std::log10(std::clamp(d, 1e-12, 2.0));
+  const auto n = static_cast<double>(t->distance.size());
+  t->score /= n;
+  std::vector<double> sorted = t->distance;
+  std::sort(sorted.begin(), sorted.end());
+  t->worst = sorted.back();
+  t->median = sorted[sorted.size() / 2];
+  t->mean = std::accumulate(sorted.begin(), sorted.end(), 0.0) / n;
+}
+
+bool Better(const Trial& a, const Trial& b) { return a.score < b.score; }
+
+// The worst and the usual error are of one size: rounding, not a fault that some texts show.
+bool LooksLikeRounding(const Trial& t) { return t.worst <= 60 * std::max(t.median, 1e-10); }
+
+std::set<std::string> Causes(const Combination& h) {
+  std::set<std::string> causes;
+  for (const Hypothesis* hypothesis : h) causes.insert(hypothesis->cause);
+  return causes;
+}
+
+// Two rows that set the same thing cannot act together.
+bool Compatible(const Combination& chosen, const Hypothesis& next) {
+  for (const Hypothesis* h : chosen) {
+    const Edit& a = h->edit;
+    const Edit& b = next.edit;
+    const bool family = h->cause.substr(0, 4) == next.cause.substr(0, 4);  // special-tokens-…, prompt-…, precision-…
+    if (h->cause == next.cause || (family && a.ChangesText() == b.ChangesText())) return false;
+    if (a.prompt && b.prompt) return false;
+    if (!a.tokenizer.empty() && !b.tokenizer.empty()) return false;
+    if (a.max_length && b.max_length) return false;
+    if (!a.pooling.empty() && !b.pooling.empty()) return false;
+  }
+  return true;
+}
+
+std::optional<int64_t> LeadingNumber(const std::string& text) {
+  const size_t digit = text.find_first_of("0123456789");
+  if (digit == std::string::npos) return std::nullopt;
+  return std::atoll(text.c_str() + digit);
+}
+
+}  // namespace
+
+Search::Search(Lab* lab, std::vector<std::string> texts, std::vector<Vector> target)
+    : lab_(lab), texts_(std::move(texts)), target_(std::move(target)) {
+  all_ = AllHypotheses(lab->traits());
+  AddNumericHypotheses(lab->traits(), &numeric_);
+  for (const Hypothesis& h : all_) {
+    if (h.numeric) numeric_.push_back(h);
+  }
+  std::erase_if(all_, [](const Hypothesis& h) { return h.numeric; });
+  const auto ids = lab->Ids(texts_, {});
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    lengths_.push_back(ids.ok() ? static_cast<int64_t>((*ids)[i].size()) : static_cast<int64_t>(texts_[i].size()));
+  }
+  if (auto base = TryAll({})) base_ = std::move(*base);
+}
+
+std::optional<Trial> Search::TryOn(const Combination& h, const std::vector<size_t>& which) {
+  std::vector<std::string> texts;
+  for (const size_t i : which) texts.push_back(texts_[i]);
+  const auto vectors = lab_->Run(texts, h);
+  if (!vectors.ok() || which.empty()) return std::nullopt;
+  Trial trial;
+  trial.hypotheses = h;
+  for (size_t i = 0; i < which.size(); ++i) trial.distance.push_back(CosineDistance((*vectors)[i], target_[which[i]]));
+  Summarise(&trial);
+  return trial;
+}
+
+std::optional<Trial> Search::TryAll(const Combination& h) {
+  std::vector<size_t> which(texts_.size());
+  std::iota(which.begin(), which.end(), size_t{0});
+  return TryOn(h, which);
+}
+
+// The shortest texts that `from` leaves unexplained, at most half of them of one length.
+std::vector<size_t> Search::Screen(const Trial& from, size_t count) const {
+  const double floor = from.worst <= kRoundingWorst ? kExactDistance : std::max(kExactDistance, from.worst / 300);
+  std::vector<size_t> which;
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    if (from.distance[i] > floor) which.push_back(i);
+  }
+  std::stable_sort(which.begin(), which.end(), [&](size_t a, size_t b) { return lengths_[a] < lengths_[b]; });
+  if (which.size() > count) {
+    // Every step-th of the cheap ones, so that different traps are among them.
+    size_t cheap = 0;
+    while (cheap < which.size() && lengths_[which[cheap]] <= kShort) ++cheap;
+    std::vector<size_t> spread;
+    const size_t from_count = std::max(cheap, std::min(count, which.size()));
+    for (size_t i = 0; i < count; ++i) spread.push_back(which[i * from_count / count]);
+    which = std::move(spread);
+  }
+  return which;
+}
+
+// Without a forward pass: whether ids (and whatever the model does) stay as they are for all of `which`.
+bool Search::ChangesNothing(const Combination& start, const Hypothesis& next, const std::vector<size_t>& which) {
+  if (!next.edit.ChangesText() || next.edit.ChangesModel() || next.cause == "pooling-mask" ||
+      next.cause == "last-token-index" || next.cause == "padding-attended") {
+    return false;
+  }
+  std::vector<std::string> texts;
+  for (const size_t i : which) texts.push_back(texts_[i]);
+  Combination both = start;
+  both.push_back(&next);
+  const auto before = lab_->Ids(texts, start);
+  const auto after = lab_->Ids(texts, both);
+  return !after.ok() || (before.ok() && *before == *after);
+}
+
+// One more hypothesis on top of `start`, on texts that it leaves unexplained; sorted by score.
+std::vector<Trial> Search::Extend(const Trial& start) {
+  const std::vector<size_t> screen = Screen(start, kScreen);
+  std::vector<Trial> out;
+  if (screen.empty()) return out;
+  const bool only_long = std::none_of(screen.begin(), screen.end(), [&](size_t i) { return lengths_[i] <= kShort; });
+  const std::vector<size_t> few(
+      screen.begin(),
+      screen.begin() + static_cast<ptrdiff_t>(only_long ? std::min<size_t>(3, screen.size()) : screen.size()));
+  const auto before = TryOn(start.hypotheses, few);
+  if (!before) return out;
+  for (const Hypothesis& next : all_) {
+    if (!Compatible(start.hypotheses, next) || (next.long_only && !only_long)) continue;
+    if (ChangesNothing(start.hypotheses, next, few)) continue;
+    Combination both = start.hypotheses;
+    both.push_back(&next);
+    auto trial = TryOn(both, few);
+    if (trial && (trial->score < before->score - 0.02 || trial->mean < before->mean * 0.98))
+      out.push_back(std::move(*trial));
+  }
+  std::stable_sort(out.begin(), out.end(), Better);
+  return out;
+}
+
+// All pairs on three short texts: for causes that only help together.
+std::vector<Trial> Search::Pairs() {
+  const std::vector<size_t> few = Screen(base_, 3);
+  std::vector<Trial> out;
+  if (few.empty()) return out;
+  std::vector<const Hypothesis*> rows;
+  for (const Hypothesis& h : all_) {
+    if (h.long_only || h.decoy || ChangesNothing({}, h, few) || !TryOn({&h}, few)) continue;
+    rows.push_back(&h);
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    for (size_t j = i + 1; j < rows.size(); ++j) {
+      if (!Compatible({rows[i]}, *rows[j])) continue;
+      // Altered weights of two kinds would need a model for each pair.
+      if ((rows[i]->edit.weights || !rows[i]->edit.config.empty()) &&
+          (rows[j]->edit.weights || !rows[j]->edit.config.empty())) {
+        continue;
+      }
+      if (auto trial = TryOn({rows[i], rows[j]}, few)) out.push_back(std::move(*trial));
+    }
+  }
+  std::stable_sort(out.begin(), out.end(), Better);
+  out.resize(std::min(out.size(), 2 * kBeam));
+  return out;
+}
+
+bool Search::Accept(const Trial& t) const {
+  if (t.hypotheses.empty()) return false;
+  if (t.worst <= kExactDistance) return base_.worst > kExactDistance * 10;
+  return t.worst <= kRoundingWorst && LooksLikeRounding(t) && t.mean * 30 < base_.mean && base_.worst > 1e-5;
+}
+
+// A member without which the trial is as good is not part of the explanation.
+Trial Search::DropNeedless(Trial trial) {
+  for (size_t i = 0; trial.hypotheses.size() > 1 && i < trial.hypotheses.size();) {
+    Combination fewer = trial.hypotheses;
+    fewer.erase(fewer.begin() + static_cast<ptrdiff_t>(i));
+    auto without = TryAll(fewer);
+    if (without && without->worst <= std::max(kExactDistance, trial.worst * 2)) {
+      trial = std::move(*without);
+      i = 0;
+    } else {
+      ++i;
+    }
+  }
+  return trial;
+}
+
+// Steps a number up and down by halving steps while the score falls.
+Trial Search::RefineNumber(const Trial& trial, size_t member, int64_t start, int64_t most,
+                           const std::function<Hypothesis(int64_t)>& make) {
+  // The longest text shows it best; the rest only confirm.
+  size_t longest = 0;
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    if (trial.distance.size() == texts_.size() && trial.distance[i] > trial.distance[longest]) longest = i;
+  }
+  Trial best = trial;
+  const auto at = [&](int64_t value) {
+    made_.push_back(make(value));
+    Combination h = trial.hypotheses;
+    h[member] = &made_.back();
+    return TryOn(h, {longest});
+  };
+  auto current = TryOn(trial.hypotheses, {longest});
+  if (!current) return trial;
+  int64_t value = start;
+  for (int64_t step = std::max<int64_t>(1, start / 4); step >= 1; step /= 2) {
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (const int64_t next : {value + step, value - step}) {
+        if (next < 3 || next > most) continue;
+        auto candidate = at(next);
+        if (!candidate || candidate->worst >= current->worst) continue;
+        current = std::move(candidate);
+        value = next;
+        moved = true;
+        break;
+      }
+    }
+    if (current->worst <= kExactDistance) break;
+  }
+  if (value == start) return trial;
+  auto all = TryAll(current->hypotheses);
+  return all && all->score < trial.score ? std::move(*all) : trial;
+}
+
+// Estimates the number in a hypothesis that fits nearly: a length limit, a chunk size, a padded length.
+Trial Search::Refine(Trial trial) {
+  if (trial.worst <= kExactDistance) return trial;
+  for (size_t m = 0; m < trial.hypotheses.size(); ++m) {
+    const Hypothesis* h = trial.hypotheses[m];
+    const auto number = LeadingNumber(h->variant);
+    if (h->cause == "max-length" && number) {
+      const int64_t most = lab_->ids().max_positions > 0 ? lab_->ids().max_positions : 1 << 20;
+      trial = RefineNumber(trial, m, *number, most, [h](int64_t length) {
+        Hypothesis made = *h;
+        made.variant = std::to_string(length);
+        made.says = "cut at " + made.variant + " tokens the vectors agree";
+        made.edit.max_length = length;
+        return made;
+      });
+    }
+  }
+  return trial;
+}
+
+void Search::Judge(const Trial& best, SearchResult* result) {
+  result->best = best;
+  result->exact = best.worst <= kExactDistance;
+  const std::set<std::string> causes = Causes(best.hypotheses);
+  double rival = base_.mean;
+  for (const Trial& t : result->tried) {
+    const std::set<std::string> others = Causes(t.hypotheses);
+    if (std::includes(others.begin(), others.end(), causes.begin(), causes.end())) continue;
+    const bool ties = result->exact ? t.worst <= kExactDistance : t.mean <= best.mean * 1.5;
+    if (ties && t.hypotheses.size() <= best.hypotheses.size()) {
+      for (const Hypothesis* h : t.hypotheses) {
+        if (!causes.contains(h->cause)) result->ties.push_back(h);
+      }
+      continue;
+    }
+    rival = std::min(rival, t.mean);
+  }
+  result->found = best.mean * kClearly < rival || (result->exact && best.worst * 10 < rival);
+}
+
+SearchResult Search::Run() {
+  SearchResult result;
+  if (base_.distance.empty() || base_.worst <= kExactDistance) return result;
+  std::vector<Trial> beam = {base_};
+  bool paired = false;
+  for (size_t size = 1; size <= kMost && !beam.empty(); ++size) {
+    std::vector<Trial> next;
+    for (const Trial& start : beam) {
+      std::vector<Trial> grown = Extend(start);
+      grown.resize(std::min(grown.size(), 2 * kBeam));
+      next.insert(next.end(), grown.begin(), grown.end());
+    }
+    if (size == 2 && !paired) {
+      // Only when nothing yet explains some text exactly.
+      paired = true;
+      const std::vector<double>& known = result.tried.empty() ? base_.distance : result.tried[0].distance;
+      if (*std::min_element(known.begin(), known.end()) > 1e-5) {
+        const std::vector<Trial> pairs = Pairs();
+        next.insert(next.end(), pairs.begin(), pairs.end());
+      }
+    }
+    std::vector<Trial> full;
+    std::stable_sort(next.begin(), next.end(), Better);
+    std::vector<std::vector<const Hypothesis*>> seen;
+    for (const Trial& t : next) {
+      if (full.size() >= 2 * kBeam) break;
+      Combination sorted = t.hypotheses;
+      std::sort(sorted.begin(), sorted.end());
+      if (std::find(seen.begin(), seen.end(), sorted) != seen.end()) continue;
+      seen.push_back(sorted);
+      if (auto all = TryAll(t.hypotheses)) full.push_back(Refine(std::move(*all)));
+    }
+    std::stable_sort(full.begin(), full.end(), Better);
+    result.tried.insert(result.tried.end(), full.begin(), full.end());
+    std::stable_sort(result.tried.begin(), result.tried.end(), Better);
+    if (result.tried.empty()) break;
+    for (const Trial& t : result.tried) {
+      if (!Accept(t)) continue;
+      Judge(DropNeedless(t), &result);
+      if (result.found) return result;
+      break;
+    }
+    if (full.size() > kBeam) full.resize(kBeam);
+    beam = std::move(full);
+  }
+  if (!result.tried.empty()) result.best = result.tried.front();
+  return result;
+}
+
+namespace {
+
+// Unit vectors apart.
+std::vector<double> Residual(const Vector& from, const Vector& to) {
+  const double a = Norm(from);
+  const double b = Norm(to);
+  std::vector<double> r(from.size());
+  if (a == 0 || b == 0 || from.size() != to.size()) return r;
+  for (size_t i = 0; i < r.size(); ++i) r[i] = to[i] / b - from[i] / a;
+  return r;
+}
+
+double Correlation(const std::vector<double>& x, const std::vector<double>& y) {
+  double xy = 0;
+  double xx = 0;
+  double yy = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    xy += x[i] * y[i];
+    xx += x[i] * x[i];
+    yy += y[i] * y[i];
+  }
+  return xx == 0 || yy == 0 ? 0 : xy / std::sqrt(xx * yy);
+}
+
+}  // namespace
+
+NumericResult Search::Numeric(const Combination& fitted, double worst) {
+  NumericResult best;
+  std::vector<size_t> which;
+  for (size_t i = 0; i < texts_.size() && which.size() < kScreen; ++i) {
+    if (lengths_[i] <= kShort && lengths_[i] > 3) which.push_back(i);
+  }
+  std::vector<std::string> texts;
+  for (const size_t i : which) texts.push_back(texts_[i]);
+  const auto plain = lab_->Run(texts, fitted);
+  const auto before = TryOn(fitted, which);
+  if (!plain.ok() || !before) return best;
+  double best_size = 0;
+  for (const Hypothesis& h : numeric_) {
+    Combination both = fitted;
+    both.push_back(&h);
+    const auto vectors = lab_->Run(texts, both);
+    if (!vectors.ok()) continue;
+    double correlation = 0;
+    double size = 0;
+    for (size_t i = 0; i < which.size(); ++i) {
+      const std::vector<double> simulated = Residual((*plain)[i], (*vectors)[i]);
+      correlation +=
+          Correlation(Residual((*plain)[i], target_[which[i]]), simulated) / static_cast<double>(which.size());
+      size += CosineDistance((*plain)[i], (*vectors)[i]) / static_cast<double>(which.size());
+    }
+    if (correlation <= best.correlation) continue;
+    best.hypothesis = &h;
+    best.correlation = correlation;
+    best_size = size;
+  }
+  if (best.hypothesis == nullptr) return best;
+  // The sizes must agree too: a far smaller effect in the same direction is not the cause.
+  if (best_size * 30 < before->mean || best_size > before->mean * 30) {
+    best.hypothesis = nullptr;
+    return best;
+  }
+  Combination both = fitted;
+  both.push_back(best.hypothesis);
+  if (auto trial = TryAll(both)) {
+    best.exact = trial->worst <= std::min(kExactDistance, worst / 30) || trial->mean * 300 < worst;
+    best.trial = std::move(*trial);
+  }
+  return best;
+}
+
+}  // namespace truevec

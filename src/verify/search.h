@@ -1,0 +1,80 @@
+// The search for the combination of hypotheses that gives the target's vectors. Singles first, on the probes that can
+// show them; then combinations of up to three, grown from those that explain a subset of the texts; accepted only at
+// the floor of float32 or of a rounding class, and only when every other cause is clearly worse.
+#ifndef TRUEVEC_VERIFY_SEARCH_H_
+#define TRUEVEC_VERIFY_SEARCH_H_
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "verify/lab.h"
+
+namespace truevec {
+
+// 1 - cosine of two engines in float32, with room (measured: below 1e-10).
+inline constexpr double kExactDistance = 1e-7;
+
+struct Trial {
+  Combination hypotheses;
+  std::vector<double> distance;  // of each text that was tried
+  double score = 0;              // mean log10 of the distances: falls with every text that is explained exactly
+  double worst = 2, mean = 2, median = 2;
+};
+
+struct SearchResult {
+  bool found = false;
+  bool exact = false;  // to the float32 floor; else to a rounding class
+  Trial best;
+  // Other causes that fit as well: they cannot be told apart on these texts.
+  std::vector<const Hypothesis*> ties;
+  std::vector<Trial> tried;  // on all texts, best first
+};
+
+// Residual classes of a difference that `fitted` leaves.
+struct NumericResult {
+  const Hypothesis* hypothesis = nullptr;
+  double correlation = 0;  // of the target's residual with the simulated one
+  bool exact = false;      // the hypothesis reaches the float32 floor
+  Trial trial;
+};
+
+class Search {
+ public:
+  // `target[i]` is the answer for texts[i] asked alone. All pointers outlive the search.
+  Search(Lab* lab, std::vector<std::string> texts, std::vector<Vector> target);
+
+  SearchResult Run();
+  NumericResult Numeric(const Combination& fitted, double worst);
+  // On all texts; nullopt when the model cannot have it.
+  std::optional<Trial> TryAll(const Combination& h);
+  const Hypotheses& hypotheses() const { return all_; }
+
+ private:
+  std::optional<Trial> TryOn(const Combination& h, const std::vector<size_t>& which);
+  std::vector<size_t> Screen(const Trial& from, size_t count) const;
+  bool Useful(const Hypothesis& hypothesis, const Trial& from, bool only_long) const;
+  bool ChangesNothing(const Combination& start, const Hypothesis& next, const std::vector<size_t>& which);
+  std::vector<Trial> Extend(const Trial& start);
+  std::vector<Trial> Pairs();
+  Trial Refine(Trial trial);
+  Trial RefineNumber(const Trial& trial, size_t member, int64_t start, int64_t most,
+                     const std::function<Hypothesis(int64_t)>& make);
+  bool Accept(const Trial& trial) const;
+  void Judge(const Trial& best, SearchResult* result);
+  Trial DropNeedless(Trial trial);
+
+  Lab* lab_;
+  std::vector<std::string> texts_;
+  std::vector<Vector> target_;
+  std::vector<int64_t> lengths_;  // tokens
+  Trial base_;
+  Hypotheses all_;
+  Hypotheses numeric_;
+  std::deque<Hypothesis> made_;  // by refining
+};
+
+}  // namespace truevec
+
+#endif  // TRUEVEC_VERIFY_SEARCH_H_
