@@ -49,6 +49,10 @@ class FakePipeline : public Pipeline {
     }
     return Status::Ok();
   }
+  Status EmbedFromTokens(std::span<const EncodedText* const>, const TokenVectors&, const EmbedOptions&,
+                         const ExecContext&, Matrix) const override {
+    return InternalError("unused");
+  }
   Result<TokenVectors> EmbedTokens(std::span<const EncodedText* const> texts, const ExecContext&) const override {
     TokenVectors all;
     all.width = 1;

@@ -307,8 +307,9 @@ constexpr std::array<Alias, 3> kAliases = {{
 constexpr std::array<std::string_view, 9> kDecoders = {"llama",  "mistral", "qwen2", "qwen3", "gemma",
                                                        "gemma2", "phi",     "phi3",  "gpt2"};
 
-// What the attention is by nature, and what an override makes of it.
+// What the attention is by nature, and what an override makes of it; decoders have recorded it themselves.
 void RecordAttention(const std::string& architecture, const Overrides& overrides, Settings* settings) {
+  if (settings->Find(kAttention) != nullptr) return;
   const auto is_true = [&](std::string_view key) {
     const Setting* found = settings->Find(key);
     return found != nullptr && found->value.is_bool() && found->value.get_bool();

@@ -187,13 +187,14 @@ void Telemetry::Export() {
       last = stopping_;
     }
     if (!records.empty()) {
-      HttpRequest request;
+      HttpCall request;
       request.method = "POST";
       request.path = whole ? "" : "/v1/traces";
       request.body = WriteJson(Spans(records));
       request.headers["content-type"] = "application/json";
-      request.timeout_seconds = last ? 2 : 10;
-      const auto response = SendHttp(*url, request);
+      auto client = HttpClient::Create(*url, last ? 2 : 10);
+      if (!client.ok()) return Log("error", "OTLP export is off: " + client.status().message());
+      const auto response = (*client)->Send(request);
       const bool failed = !response.ok() || response->status >= 300;
       if (failed && !failing) {
         Log("warning", "OTLP export failed: " + (response.ok() ? "status " + std::to_string(response->status)

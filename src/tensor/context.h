@@ -67,8 +67,8 @@ struct Simulation;  // simulation.h
 struct ExecContext {
   ThreadPool* pool = nullptr;
   Arena* arena = nullptr;
-  Trace* trace = nullptr;   // null: not traced
-  double* flops = nullptr;  // null: not counted; else multiply and add operations of products are added
+  Trace* trace = nullptr;            // null: not traced
+  double* flops = nullptr;           // null: not counted; else multiply and add operations of products are added
   Simulation* simulation = nullptr;  // null: as the model says
 
   void CountFlops(double operations) const {

@@ -131,7 +131,8 @@ Status Lab::LookAround() {
   const EncodedText* text = &part.text;
   Vector row(static_cast<size_t>(base_->OutputWidth({})));
   const Matrix out{row.data(), 1, static_cast<int64_t>(row.size()), static_cast<int64_t>(row.size())};
-  TV_RETURN_IF_ERROR(base_->Embed({&text, 1}, {}, {pool_.get(), &arena_, nullptr, &simulation}, out));
+  TV_RETURN_IF_ERROR(
+      base_->Embed({&text, 1}, {}, {.pool = pool_.get(), .arena = &arena_, .simulation = &simulation}, out));
   norms_ = simulation.norms_seen;
   const auto tokens = base_->EmbedTokens({&text, 1}, {pool_.get(), &arena_});
   from_tokens_ = tokens.ok() && base_->EmbedFromTokens({&text, 1}, *tokens, {}, {pool_.get(), &arena_}, out).ok();
