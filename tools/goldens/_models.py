@@ -1,4 +1,4 @@
-"""What makers of model goldens share: a true float64 run of the reference, and the folder's files.
+"""What makers of rotary models share beside models.save: a true float64 run, and checkpoints of both generations.
 
 transformers casts norms and softmax to float32 even in a float64 model. `exact()` leaves such tensors in float64, and
 takes cos and sin of the reference's float32 angles in float64; inverse frequencies and angles stay float32, as they
@@ -9,11 +9,10 @@ import json
 import shutil
 
 import torch
-from safetensors.torch import save_file
 from torch.overrides import TorchFunctionMode
 from transformers.utils import logging
 
-from goldens import _common
+from goldens import _common, models
 
 logging.disable_progress_bar()
 
@@ -44,19 +43,6 @@ def randomize(model, seed, std=0.35):
     _common.randomize(model, seed=seed, std=std)
     for parameter in model.parameters():
         parameter.data = parameter.data.to(torch.bfloat16).to(torch.float32)
-
-
-def run(model, ids, **kwargs):
-    """Hidden states [tokens, width] of every layer (the last behind the final norm), and the logits or None."""
-    with torch.no_grad():
-        out = model(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-                    output_hidden_states=True, **kwargs)
-    logits = getattr(out, "logits", None)
-    return [h[0] for h in out.hidden_states], None if logits is None else logits[0]
-
-
-def worst(a, b):
-    return float((a.double() - b).abs().max() / b.abs().max())
 
 
 def older(config):
@@ -93,22 +79,5 @@ def write(folder, cls, config, seed, task, texts, wrong, std=0.35, dtype=torch.b
     load = dict(attn_implementation="eager")
     exact_model = cls.from_pretrained(folder, dtype=torch.float64, **load).eval()
     single = cls.from_pretrained(folder, dtype=torch.float32, **load).eval()
-    values, own, layer_error = {}, [], 0.0
-    for i, ids in enumerate(texts):
-        with exact():
-            layers, logits = run(exact_model, ids)
-        layers32, logits32 = run(single, ids)
-        for n, layer in enumerate(layers):
-            assert layer.dtype == torch.float64
-            values[f"text{i}.layer{n}"] = layer.clone().contiguous()
-            layer_error = max(layer_error, worst(layers32[n], layer))
-        if task != "features":
-            values[f"text{i}.logits"] = logits.reshape(-1, logits.shape[-1]).clone().contiguous()
-            own.append(worst(logits32, logits))
-        else:
-            own.append(worst(layers32[-1], layers[-1]))
-    save_file(values, str(folder / "values.safetensors"))
-    _common.write_json(folder / "cases.json", {
-        "reference": _common.versions(), "task": task, "ids": texts, "torch_float32_error": own,
-        "torch_float32_layer_error": layer_error, "wrong": wrong, "wrong_cosine": 0.99})
-    print(f"  {folder.name}: torch float32 worst {max(own):.2e}")
+    models.save(folder, task, texts, wrong, (), lambda ids: models.run(single, task, ids),
+                lambda ids: models.run(exact_model, task, ids), exact)

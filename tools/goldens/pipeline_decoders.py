@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import Gemma3TextConfig, Gemma3TextModel, MistralConfig, MistralModel, Qwen2Config, Qwen2Model
@@ -76,7 +77,7 @@ def modules(folder, dense=(), normalize=True, mode="lasttoken", width=24):
             "in_features": columns, "out_features": rows, "bias": False,
             "activation_function": "torch.nn.modules.linear.Identity"})
         weight = torch.randn(rows, columns, generator=generator) * 0.3
-        _models.save_file({"linear.weight": weight}, str(folder / f"{i + 2}_Dense" / "model.safetensors"))
+        save_file({"linear.weight": weight}, str(folder / f"{i + 2}_Dense" / "model.safetensors"))
 
 
 def backbone(folder, cls, config_class, config, seed, dtype=torch.bfloat16):
