@@ -147,6 +147,19 @@ TEST(Decoder, SameBitsAloneOrPackedAndForAnyThreads) {
   }
 }
 
+// Saying by override what the model's own files say changes nothing, the window included.
+TEST(Decoder, AnOverrideThatAgreesChangesNothing) {
+  std::vector<int32_t> text;
+  for (int32_t i = 0; i < 40; ++i) text.push_back(i * 7 % 60);
+  for (const auto& [golden, override_text] :
+       {std::pair("embeddinggemma", "is_causal=false"), std::pair("gemma3", "is_causal=true"),
+        std::pair("mistral-bidirectional", "is_causal=false"), std::pair("qwen2", "is_causal=true")}) {
+    const Loaded plain = LoadWith(golden, "{}");
+    const Loaded over = LoadWith(golden, "{}", {override_text});
+    EXPECT_EQ(HiddenOf(*plain.model.model, {text}, 0, 1), HiddenOf(*over.model.model, {text}, 0, 1)) << golden;
+  }
+}
+
 TEST(Decoder, RefusesIdsOutsideTheTable) {
   const Loaded loaded = LoadWith("llama", "{}");
   const std::vector<int32_t> ids = {2, 60};

@@ -92,7 +92,7 @@ Status ReadGemma3Attention(ConfigReader& config, DecoderConfig* c, DecoderLayerK
   TV_ASSIGN_OR_RETURN(const std::optional<int64_t> window, ReadWindow(config, 4096));
   if (!window.has_value()) return config.Refuse("sliding_window", "expected a number of tokens");
   // The switch halves the window: |i - j| < window / 2 + 1; is_causal alone leaves |i - j| <= window.
-  const bool only_switch = bidirectional && !config.object()["is_causal"].present() && !overridden;
+  const bool only_switch = bidirectional && !causal && !config.object()["is_causal"].present();
   const int64_t halved = *window / 2 + 1;
   SetWindow(bidirectional && !causal ? halved : *window, causal, sliding);
   if (only_switch) sliding->window_left = sliding->window_right = halved - 1;
