@@ -25,6 +25,7 @@ struct Golden {
   std::vector<std::string> wrong;    // overrides that must move text 3 below a cosine of 0.99
   std::vector<std::string> near;     // subtler ones (tanh for erf) that must still be told apart
   Task task = Task::kFeatureExtraction;
+  std::string adapter;
   MappedFile file;
   std::map<std::string, WeightEntry> values;
 
@@ -47,6 +48,7 @@ struct Golden {
     for (size_t i = 0; i < wrong.size(); ++i) g.wrong.push_back(*wrong.At(i).String());
     const JsonRef near = root["near"];
     for (size_t i = 0; i < near.size(); ++i) g.near.push_back(*near.At(i).String());
+    if (root["adapter"].present()) g.adapter = *root["adapter"].String();
     const std::string task = *root["task"].String();
     if (task == "classification") g.task = Task::kSequenceClassification;
     if (task == "mlm") g.task = Task::kMaskedLm;
@@ -117,6 +119,7 @@ Outputs Forward(const Golden& g, const LoadedModel& loaded) {
   const Matrix hidden = arena.NewMatrix(static_cast<int64_t>(ids.size()), run.width);
   ForwardRequest request;
   request.batch = {ids, {}, run.offsets};
+  request.adapter = g.adapter;
   const Status status = loaded.model->Forward(request, ctx, hidden);
   EXPECT_TRUE(status.ok()) << status.message();
   if (loaded.head != nullptr) {
@@ -238,7 +241,7 @@ TEST_P(ModelGolden, TellsWrongVariantsApart) {
 
 INSTANTIATE_TEST_SUITE_P(All, ModelGolden, ::testing::ValuesIn(Names()), [](const auto& test) {
   std::string name = test.param;
-  std::replace(name.begin(), name.end(), '-', '_');
+  std::replace_if(name.begin(), name.end(), [](char c) { return c == '-' || c == '.'; }, '_');
   return name;
 });
 
