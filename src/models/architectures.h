@@ -11,6 +11,7 @@ Result<LoadedModel> LoadBert(ConfigReader& config, const WeightScope& weights, c
 Result<LoadedModel> LoadDebertaV2(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadDistilBert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadElectra(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
+Result<LoadedModel> LoadEuroBert(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadGemma(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadGemma2(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);
 Result<LoadedModel> LoadGemma3(ConfigReader& config, const WeightScope& weights, const ModelOptions& options);

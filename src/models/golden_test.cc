@@ -239,6 +239,35 @@ TEST_P(ModelGolden, TellsWrongVariantsApart) {
   }
 }
 
+// needed_rows saves work in the last layer; what it leaves defined must be what the full pass gives.
+TEST_P(ModelGolden, NeededRowsHaveTheSameBits) {
+  const Golden g = Golden::Load(GetParam());
+  const LoadedModel loaded = Load(g, {});
+  std::vector<int32_t> ids;
+  std::vector<int32_t> offsets = {0};
+  std::vector<int32_t> needed;
+  for (const auto& text : g.ids) {
+    needed.push_back(static_cast<int32_t>(ids.size()));
+    ids.insert(ids.end(), text.begin(), text.end());
+    if (text.size() > 1) needed.push_back(static_cast<int32_t>(ids.size()) - 1);
+    offsets.push_back(static_cast<int32_t>(ids.size()));
+  }
+  ThreadPool pool(2);
+  Arena arena;
+  const ExecContext ctx{&pool, &arena, nullptr};
+  ForwardRequest request;
+  request.batch = {ids, {}, offsets};
+  request.adapter = g.adapter;
+  const Matrix all = arena.NewMatrix(static_cast<int64_t>(ids.size()), loaded.model->hidden_size());
+  ASSERT_TRUE(loaded.model->Forward(request, ctx, all).ok());
+  request.needed_rows = needed;
+  const Matrix some = arena.NewMatrix(all.rows, all.cols);
+  ASSERT_TRUE(loaded.model->Forward(request, ctx, some).ok());
+  for (const int32_t row : needed) {
+    EXPECT_EQ(std::memcmp(all.row(row), some.row(row), static_cast<size_t>(all.cols) * sizeof(float)), 0) << row;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ModelGolden, ::testing::ValuesIn(Names()), [](const auto& test) {
   std::string name = test.param;
   std::replace_if(name.begin(), name.end(), [](char c) { return c == '-' || c == '.'; }, '_');

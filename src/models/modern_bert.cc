@@ -134,6 +134,7 @@ class ModernBert : public Model {
   int64_t hidden_size() const override { return c_.hidden; }
   int64_t vocabulary_size() const override { return c_.vocabulary; }
   int64_t max_positions() const override { return 0; }
+  bool limits_keys() const override { return true; }
   const TensorView& words() const { return words_; }
 
   Status Forward(const ForwardRequest& request, const ExecContext& ctx, Matrix hidden) const override {
@@ -167,6 +168,7 @@ class ModernBert : public Model {
     spec.head_dim = width / c_.heads;
     spec.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(spec.head_dim)));
     spec.window_left = spec.window_right = window;
+    spec.key_counts = batch.key_counts;
     const ConstMatrix residual = hidden;
     const Matrix normed = ctx.arena->NewMatrix(hidden.rows, width);
     if (layer.attention_norm) layer.attention_norm->Apply(ctx, hidden, normed);

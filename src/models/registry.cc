@@ -20,6 +20,7 @@ constexpr std::array kArchitectures = {
     Architecture{"deberta-v2", LoadDebertaV2},
     Architecture{"distilbert", LoadDistilBert},
     Architecture{"electra", LoadElectra},
+    Architecture{"eurobert", LoadEuroBert},
     Architecture{"gemma", LoadGemma},
     Architecture{"gemma2", LoadGemma2},
     Architecture{"gemma3_text", LoadGemma3},
@@ -99,6 +100,8 @@ constexpr std::string_view kHarmlessKeys[] = {
     "license",
     "model_name",
     "matryoshka_dimensions",
+    "tokenizer_class",
+    "output_past",
 };
 
 }  // namespace

@@ -41,6 +41,7 @@ class RotaryEncoder : public Model {
   int64_t hidden_size() const override { return encoder_.config().hidden; }
   int64_t vocabulary_size() const override { return embeddings_.config().vocabulary; }
   int64_t max_positions() const override { return embeddings_.max_positions(); }
+  bool limits_keys() const override { return true; }
   Status Forward(const ForwardRequest& request, const ExecContext& ctx, Matrix hidden) const override;
 
  private:
