@@ -72,6 +72,7 @@ class Albert : public Model {
   int64_t hidden_size() const override { return encoder_.config().hidden; }
   int64_t vocabulary_size() const override { return embeddings_.config().vocabulary; }
   int64_t max_positions() const override { return embeddings_.max_positions(); }
+  bool limits_keys() const override { return true; }
   const Embeddings& embeddings() const { return embeddings_; }
 
   Status Forward(const ForwardRequest& request, const ExecContext& ctx, Matrix hidden) const override {

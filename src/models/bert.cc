@@ -1,11 +1,13 @@
 // BERT (Devlin et al. 2018, arXiv 1810.04805) and the models that share its body: RoBERTa (arXiv 1907.11692),
-// XLM-RoBERTa, CamemBERT (other positions and heads), ELECTRA (a projection behind the embeddings).
+// XLM-RoBERTa, CamemBERT (other positions and heads), ELECTRA (a projection behind the embeddings); JinaBERT's layers
+// are in jina_bert.h, Jina v3's in jina_v3.cc.
 // Reference: transformers/models/{bert,roberta,xlm_roberta,camembert,electra}/modeling_*.py.
 #include <optional>
 
 #include "models/architectures.h"
 #include "models/embeddings.h"
 #include "models/heads.h"
+#include "models/jina_bert.h"
 #include "models/post_norm_encoder.h"
 
 namespace truevec {
@@ -25,6 +27,7 @@ int64_t Simulated(const ConfigReader& config, std::string_view key) {
 struct BertConfig {
   EmbeddingsConfig embeddings;
   PostNormConfig encoder;
+  std::optional<JinaFeedForward> jina;  // set: JinaBERT's layers and ALiBi
 };
 
 enum class Family { kBert, kRoberta, kElectra };
@@ -54,7 +57,14 @@ Result<BertConfig> ParseBert(ConfigReader& config, Family family) {
   }
   TV_ASSIGN_OR_RETURN(c.encoder.activation, ReadActivation(config, {"hidden_act"}, "gelu"));
   // transformers 5 ignores this key and uses absolute positions; other values mean another model was trained.
-  TV_RETURN_IF_ERROR(config.OneOf({"position_embedding_type"}, {"absolute"}, "absolute").status());
+  std::vector<std::string_view> position_types = {"absolute"};
+  if (family == Family::kBert) position_types.push_back("alibi");
+  TV_ASSIGN_OR_RETURN(const std::string position_type,
+                      config.OneOf({"position_embedding_type"}, position_types, "absolute"));
+  if (position_type == "alibi") {
+    c.embeddings.positions = 0;
+    TV_ASSIGN_OR_RETURN(c.jina, ReadJinaFeedForward(config));
+  }
   TV_RETURN_IF_ERROR(config.RequireBool({"is_decoder"}, false));
   TV_RETURN_IF_ERROR(config.RequireBool({"add_cross_attention"}, false));
   c.encoder.simulate_causal = Simulated(config, "simulate_causal") != 0;
@@ -74,7 +84,18 @@ class Bert : public Model {
       TV_ASSIGN_OR_RETURN(bert->projection_,
                           LoadLinear(w.Sub("embeddings_project"), c.embeddings.width, c.encoder.hidden, type));
     }
-    TV_ASSIGN_OR_RETURN(bert->encoder_, PostNormEncoder::Load(c.encoder, kNames, w, "encoder.layer", type));
+    if (!c.jina) {
+      TV_ASSIGN_OR_RETURN(bert->encoder_, PostNormEncoder::Load(c.encoder, kNames, w, "encoder.layer", type));
+      return bert;
+    }
+    std::vector<PostNormLayer> layers;
+    for (int64_t i = 0; i < c.encoder.layers; ++i) {
+      TV_ASSIGN_OR_RETURN(PostNormLayer layer,
+                          LoadJinaLayer(c.encoder, *c.jina, kNames, w.Sub("encoder.layer", i), type));
+      layers.push_back(std::move(layer));
+    }
+    bert->encoder_ = PostNormEncoder(c.encoder, std::move(layers));
+    bert->alibi_slopes_ = AlibiSlopes(c.encoder.heads);
     return bert;
   }
 
@@ -93,7 +114,9 @@ class Bert : public Model {
     } else {
       TV_RETURN_IF_ERROR(embeddings_.Forward(request.batch, ctx, hidden));
     }
-    encoder_.Forward(request, ctx, {}, hidden);
+    PositionScheme positions;
+    if (!alibi_slopes_.empty()) positions.alibi_slopes = alibi_slopes_.data();
+    encoder_.Forward(request, ctx, positions, hidden);
     return Status::Ok();
   }
 
@@ -101,6 +124,7 @@ class Bert : public Model {
   Embeddings embeddings_;
   std::optional<Linear> projection_;
   PostNormEncoder encoder_;
+  std::vector<float> alibi_slopes_;  // [heads] or empty
 };
 
 // The decoder of a masked-LM head: its own tensor, or the word table.
@@ -175,6 +199,7 @@ Result<LoadedModel> LoadBert(ConfigReader& config, const WeightScope& weights, c
   return LoadFamily(Family::kBert, "bert", config, weights, options);
 }
 Result<LoadedModel> LoadRoberta(ConfigReader& config, const WeightScope& weights, const ModelOptions& options) {
+  if (IsFlashRoberta(weights)) return LoadJinaV3(config, weights, options);
   return LoadFamily(Family::kRoberta, "roberta", config, weights, options);
 }
 Result<LoadedModel> LoadElectra(ConfigReader& config, const WeightScope& weights, const ModelOptions& options) {

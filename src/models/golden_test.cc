@@ -25,6 +25,7 @@ struct Golden {
   std::vector<std::string> wrong;    // overrides that must move text 3 below a cosine of 0.99
   std::vector<std::string> near;     // subtler ones (tanh for erf) that must still be told apart
   Task task = Task::kFeatureExtraction;
+  std::string adapter;
   MappedFile file;
   std::map<std::string, WeightEntry> values;
 
@@ -47,6 +48,7 @@ struct Golden {
     for (size_t i = 0; i < wrong.size(); ++i) g.wrong.push_back(*wrong.At(i).String());
     const JsonRef near = root["near"];
     for (size_t i = 0; i < near.size(); ++i) g.near.push_back(*near.At(i).String());
+    if (root["adapter"].present()) g.adapter = *root["adapter"].String();
     const std::string task = *root["task"].String();
     if (task == "classification") g.task = Task::kSequenceClassification;
     if (task == "mlm") g.task = Task::kMaskedLm;
@@ -117,6 +119,7 @@ Outputs Forward(const Golden& g, const LoadedModel& loaded) {
   const Matrix hidden = arena.NewMatrix(static_cast<int64_t>(ids.size()), run.width);
   ForwardRequest request;
   request.batch = {ids, {}, run.offsets};
+  request.adapter = g.adapter;
   const Status status = loaded.model->Forward(request, ctx, hidden);
   EXPECT_TRUE(status.ok()) << status.message();
   if (loaded.head != nullptr) {
@@ -236,9 +239,38 @@ TEST_P(ModelGolden, TellsWrongVariantsApart) {
   }
 }
 
+// needed_rows saves work in the last layer; what it leaves defined must be what the full pass gives.
+TEST_P(ModelGolden, NeededRowsHaveTheSameBits) {
+  const Golden g = Golden::Load(GetParam());
+  const LoadedModel loaded = Load(g, {});
+  std::vector<int32_t> ids;
+  std::vector<int32_t> offsets = {0};
+  std::vector<int32_t> needed;
+  for (const auto& text : g.ids) {
+    needed.push_back(static_cast<int32_t>(ids.size()));
+    ids.insert(ids.end(), text.begin(), text.end());
+    if (text.size() > 1) needed.push_back(static_cast<int32_t>(ids.size()) - 1);
+    offsets.push_back(static_cast<int32_t>(ids.size()));
+  }
+  ThreadPool pool(2);
+  Arena arena;
+  const ExecContext ctx{&pool, &arena, nullptr};
+  ForwardRequest request;
+  request.batch = {ids, {}, offsets};
+  request.adapter = g.adapter;
+  const Matrix all = arena.NewMatrix(static_cast<int64_t>(ids.size()), loaded.model->hidden_size());
+  ASSERT_TRUE(loaded.model->Forward(request, ctx, all).ok());
+  request.needed_rows = needed;
+  const Matrix some = arena.NewMatrix(all.rows, all.cols);
+  ASSERT_TRUE(loaded.model->Forward(request, ctx, some).ok());
+  for (const int32_t row : needed) {
+    EXPECT_EQ(std::memcmp(all.row(row), some.row(row), static_cast<size_t>(all.cols) * sizeof(float)), 0) << row;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ModelGolden, ::testing::ValuesIn(Names()), [](const auto& test) {
   std::string name = test.param;
-  std::replace(name.begin(), name.end(), '-', '_');
+  std::replace_if(name.begin(), name.end(), [](char c) { return c == '-' || c == '.'; }, '_');
   return name;
 });
 

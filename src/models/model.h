@@ -65,6 +65,8 @@ class Head {
   virtual int64_t outputs() const = 0;  // labels, or the vocabulary
   // Sequence heads (classification) give one row per sequence; token heads (MLM) one per token.
   virtual bool per_token() const = 0;
+  // Whether it reads only the first token of each sequence (so that ForwardRequest::needed_rows can say so).
+  virtual bool first_token_only() const { return false; }
   // hidden [tokens, hidden_size] -> out [sequences or tokens, outputs].
   virtual Status Forward(const PackedBatch& batch, ConstMatrix hidden, const ExecContext& ctx, Matrix out) const = 0;
 };

@@ -84,9 +84,9 @@ void PostNormEncoder::RunLayer(const PostNormLayer& layer, int index, const Pack
   const Matrix k = qkv.Columns(width, width);
   if (layer.query_norm) layer.query_norm->Apply(ctx, q, q);
   if (layer.key_norm) layer.key_norm->Apply(ctx, k, k);
-  if (positions.rope.cos != nullptr) {
-    Rope(ctx, positions.rope, positions.positions, spec.head_dim, q);
-    Rope(ctx, positions.rope, positions.positions, spec.head_dim, k);
+  if (positions.rope.table.cos != nullptr) {
+    positions.rope.Apply(ctx, spec.head_dim, q);
+    positions.rope.Apply(ctx, spec.head_dim, k);
   }
   Matrix context = ctx.arena->NewMatrix(hidden.rows, width);
   Attention(ctx, spec, batch.offsets, q, k, qkv.Columns(2 * width, width), context);

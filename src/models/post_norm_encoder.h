@@ -10,6 +10,7 @@
 #include "models/blocks.h"
 #include "models/feed_forward.h"
 #include "models/model.h"
+#include "models/rope.h"
 
 namespace truevec {
 
@@ -47,8 +48,7 @@ struct PositionScheme {
   const float* relative_bias = nullptr;  // [heads, 2 * relative_span + 1] as AttentionSpec has it
   int64_t relative_span = 0;
   const float* alibi_slopes = nullptr;  // [heads]
-  RopeTable rope;                       // applied to q and k when cos is set
-  std::span<const int32_t> positions;   // [tokens], for rope
+  BatchRope rope;                       // applied to q and k when its table has cos
 };
 
 class PostNormEncoder {

@@ -20,14 +20,20 @@ constexpr std::array kArchitectures = {
     Architecture{"deberta-v2", LoadDebertaV2},
     Architecture{"distilbert", LoadDistilBert},
     Architecture{"electra", LoadElectra},
+    Architecture{"eurobert", LoadEuroBert},
     Architecture{"gemma", LoadGemma},
     Architecture{"gemma2", LoadGemma2},
     Architecture{"gemma3_text", LoadGemma3},
+    Architecture{"gte", LoadGte},
+    Architecture{"jina_embeddings_v3", LoadJinaV3},
     Architecture{"llama", LoadLlama},
     Architecture{"llama_bidirec", LoadLlamaBidirectional},
     Architecture{"mistral", LoadMistral},
+    Architecture{"modernbert", LoadModernBert},
     Architecture{"mpnet", LoadMpnet},
     Architecture{"mt5", LoadT5},
+    Architecture{"new", LoadGte},
+    Architecture{"nomic_bert", LoadNomicBert},
     Architecture{"phi3", LoadPhi3},
     Architecture{"qwen2", LoadQwen2},
     Architecture{"qwen3", LoadQwen3},
@@ -38,7 +44,7 @@ constexpr std::array kArchitectures = {
 };
 
 // Keys of config.json that transformers keeps for training, generation or bookkeeping: none changes a vector.
-constexpr std::array<std::string_view, 46> kHarmlessKeys = {
+constexpr std::string_view kHarmlessKeys[] = {
     "_name_or_path",
     "architectures",
     "transformers_version",
@@ -85,6 +91,17 @@ constexpr std::array<std::string_view, 46> kHarmlessKeys = {
     "pooler_fc_size",
     "_attn_implementation_autoset",
     "use_bfloat16",
+    "auto_map",  // names of remote code, never executed
+    "_attn_implementation",
+    "attn_implementation",
+    "use_memory_efficient_attention",
+    "unpad_inputs",
+    "transformers.js_config",
+    "license",
+    "model_name",
+    "matryoshka_dimensions",
+    "tokenizer_class",
+    "output_past",
 };
 
 }  // namespace

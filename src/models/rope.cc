@@ -34,6 +34,28 @@ float DynamicBase(const RopeParameters& p, int64_t dim, int64_t length) {
   return F(p.theta) * static_cast<float>(std::pow(static_cast<double>(grown), exponent));
 }
 
+// The same in Python floats.
+float DoubleDynamicBase(const RopeParameters& p, int64_t dim, int64_t length) {
+  const double grown = *p.factor * static_cast<double>(length) / static_cast<double>(p.max_positions) - (*p.factor - 1);
+  return F(p.theta * std::pow(grown, static_cast<double>(dim) / static_cast<double>(dim - 2)));
+}
+
+// NTKScalingRotaryEmbedding of Alibaba-NLP/new-impl.
+std::vector<float> FixedNtk(const RopeParameters& p, int64_t dim) {
+  if (*p.factor <= 1) return Inverse(F(p.theta), Exponents(dim, dim));
+  std::vector<float> inverse = Inverse(F(p.mixed_b ? p.theta : p.theta * *p.factor), Exponents(dim, dim));
+  if (!p.mixed_b) {
+    const float divisor = F(std::pow(*p.factor, 2.0 / static_cast<double>(dim)));
+    for (float& x : inverse) x /= divisor;
+    return inverse;
+  }
+  const float a = F(std::log(F(*p.factor))) / F(std::pow(static_cast<double>(dim) / 2, *p.mixed_b));
+  for (size_t i = 0; i < inverse.size(); ++i) {
+    inverse[i] /= std::exp(a * std::pow(static_cast<float>(i + 1), F(*p.mixed_b)));
+  }
+  return inverse;
+}
+
 std::vector<float> Yarn(const RopeParameters& p, int64_t dim) {
   const auto correction = [&](double rotations) {
     const double positions = static_cast<double>(p.original_positions);
@@ -180,9 +202,13 @@ std::vector<float> RotaryEmbedding::Frequencies(int64_t variant) const {
   if (p.type == "llama3") return Llama3(p, rotary_dim_);
   if (p.type == "longrope") return LongRope(p, rotary_dim_, variant > 0);
   if (p.type == "proportional") return Proportional(p, head_dim_);
+  if (p.type == "ntk") return FixedNtk(p, rotary_dim_);
   const bool grown = p.type == "dynamic" && variant > 0;
-  std::vector<float> inverse =
-      Inverse(grown ? DynamicBase(p, rotary_dim_, variant) : F(p.theta), Exponents(rotary_dim_, rotary_dim_));
+  float base = F(p.theta);
+  if (grown) {
+    base = p.double_base ? DoubleDynamicBase(p, rotary_dim_, variant) : DynamicBase(p, rotary_dim_, variant);
+  }
+  std::vector<float> inverse = Inverse(base, Exponents(rotary_dim_, rotary_dim_));
   if (p.type == "linear") {
     for (float& x : inverse) x /= F(*p.factor);
   }

@@ -27,8 +27,12 @@ struct RopeParameters {
   bool truncate = true;                              // yarn
   double low_freq_factor = 1, high_freq_factor = 4;  // llama3
   std::vector<double> short_factor, long_factor;     // longrope, one per rotated pair
-  int64_t max_positions = 0;                         // max_position_embeddings
-  int64_t original_positions = 0;                    // original_max_position_embeddings
+  // "ntk", which transformers does not have: the fixed NTK scaling of Alibaba's "new" models (kexue.fm/archives/9706),
+  // theta * factor and frequencies / factor^(2 / dim); with mixed_b its mixed form. Only through Create().
+  std::optional<double> mixed_b;
+  bool double_base = false;        // dynamic: the grown base in double, as NomicBERT's own code has it
+  int64_t max_positions = 0;       // max_position_embeddings
+  int64_t original_positions = 0;  // original_max_position_embeddings
 };
 
 // Where an architecture's config keeps its rotary parameters.

@@ -137,7 +137,7 @@ class T5 : public Model {
       if (i + 1 < layers_.size()) KeepLayer(request, ctx, hidden);
     }
     RmsNorm(ctx, hidden, final_norm_.data(), c_.eps, 0.0f, hidden);
-    ctx.Record("final_norm", hidden);
+    ctx.Record("norm", hidden);
     if (!layers_.empty()) KeepLayer(request, ctx, hidden);
     return Status::Ok();
   }

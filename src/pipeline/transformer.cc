@@ -62,6 +62,13 @@ class Transformer : public InputModule {
     request.batch.key_counts = key_counts;
     if (keep_layers_ > 0) request.all_layers = &features->all_layers;
     if (task_adapter_) request.adapter = features->texts[0]->task;
+    std::vector<int32_t> first;
+    if (model_.head != nullptr && model_.head->first_token_only()) {
+      for (int64_t text = 0; text < features->count(); ++text) {
+        if (features->length(text) > 0) first.push_back(features->first(text));
+      }
+      request.needed_rows = first;
+    }
     const Matrix hidden = ctx.arena->NewMatrix(features->tokens(), model_.model->hidden_size());
     TV_RETURN_IF_ERROR(model_.model->Forward(request, ctx, hidden));
     if (model_.head == nullptr) {

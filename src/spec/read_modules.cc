@@ -132,6 +132,17 @@ void ReadKwargs(const JsonRef& entry, ModuleSpec* module, ModelSpec* spec) {
   }
 }
 
+// jina-embeddings-v3 names a class of its own (custom_st.py) that is Transformer with the adapter of the call's task;
+// known by the implementation that its config.json maps to. Other publishers use the same name for other things.
+std::string KnownRemoteType(const ModelDirectory& directory, const std::string& type) {
+  if (type != "custom_st.Transformer" || !directory.Has("config.json")) return type;
+  const Result<JsonFile> config = directory.Json("config.json");
+  if (!config.ok()) return type;
+  const JsonRef map = config->root()["auto_map"]["AutoModel"];
+  if (!map.is_string() || !map.String().value().starts_with("jinaai/xlm-roberta-flash-implementation--")) return type;
+  return "sentence_transformers.models.Transformer";
+}
+
 }  // namespace
 
 ModuleSpec SyntheticModule(std::string type, json::object config) {
@@ -165,7 +176,8 @@ void ReadModules(const ModelDirectory& directory, const JsonRef& modules_json, M
                    "two modules have this name; the reference keeps only the last");
     }
     ReadKwargs(entry, &module, spec);
-    if (ReadOne(directory, type.value(), entry["type"].Where(), 0, &module, spec)) {
+    const std::string dotted = KnownRemoteType(directory, type.value());
+    if (ReadOne(directory, dotted, entry["type"].Where(), 0, &module, spec)) {
       spec->modules.push_back(std::move(module));
     }
   }

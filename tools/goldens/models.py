@@ -69,10 +69,15 @@ def write(folder, cls, config, seed, wrong, *, ids=IDS, near=(), exact_run=conte
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     task = task_of(folder.name)
+    published = config if isinstance(config, dict) else None
+    if published is not None:
+        config = cls.config_class(**published)
     config._attn_implementation = "eager"
     single = cls(config).eval()
     _common.spread(single, seed=seed, **scales)
     single.save_pretrained(folder)
+    if published is not None:  # a publisher's own keys, which transformers would rewrite
+        _common.write_json(folder / "config.json", published)
     exact = cls.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager").eval()
     save(folder, task, ids, wrong, near, lambda text: run(single, task, text), lambda text: run(exact, task, text),
          exact_run)
