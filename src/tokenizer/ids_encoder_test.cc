@@ -80,8 +80,13 @@ void Compare(const Tokenizer& tokenizer, const std::string& text) {
   const auto slow = tokenizer.Encode(text, std::nullopt, details);
   const auto fast = tokenizer.Encode(text, std::nullopt, {});
   ASSERT_EQ(slow.ok(), fast.ok()) << text;
+  std::vector<int32_t> ids = {-7};
+  ASSERT_EQ(tokenizer.EncodeIds(text, {}, &ids).ok(), slow.ok());
   if (slow.ok()) {
     ASSERT_EQ(slow->ids, fast->ids) << text;
+    ASSERT_EQ(ids.front(), -7);
+    ids.erase(ids.begin());
+    ASSERT_EQ(slow->ids, ids) << text;
   }
 }
 
