@@ -353,10 +353,10 @@ Status HfTokenizer::EncodeIds(std::string_view text, const EncodeOptions& option
   const ScratchPool::Lease scratch(&scratches_);
   TV_RETURN_IF_ERROR(ids_encoder_->Encode(text, scratch.get()));
   const IdBuffer& model_ids = scratch.get()->ids;
-  for (const TemplatePiece& piece : parts_.post_processor.single) {
-    if (piece.sequence == 0) {
+  for (const TemplatePiece& piece : parts_.post_processor.Compiled(false, options.add_special_tokens)) {
+    if (piece.sequence >= 0) {
       ids->insert(ids->end(), model_ids.begin(), model_ids.end());
-    } else if (piece.sequence < 0 && options.add_special_tokens) {
+    } else {
       ids->insert(ids->end(), piece.ids.begin(), piece.ids.end());
     }
   }

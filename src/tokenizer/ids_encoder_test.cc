@@ -3,6 +3,7 @@
 #include "tokenizer/ids_encoder.h"
 
 #include <gtest/gtest.h>
+#include <time.h>
 
 #include <chrono>
 #include <filesystem>
@@ -250,6 +251,28 @@ TEST(IdsEncoder, BpeUnknownCharacters) {
           }
         }
       }
+    }
+  }
+}
+
+double ThreadSeconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+// A third of a megabyte of one character: a quadratic step anywhere would take minutes.
+TEST(IdsEncoder, LongRunsTakeLinearTime) {
+  for (const char* name : {"bert", "gpt2", "qwen", "gemma", "xlm-r", "t5"}) {
+    const auto tokenizer =
+        Tokenizer::LoadFile(std::string(TRUEVEC_SOURCE_DIR) + "/tests/golden/tokenizers/" + name + ".json");
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+    for (const std::string_view unit : {"a", " ", "日", "\u0301", "İ"}) {
+      std::string text;
+      while (text.size() < 300'000) text += unit;
+      const double begin = ThreadSeconds();
+      EXPECT_TRUE((*tokenizer)->Encode(text, std::nullopt, {}).ok());
+      EXPECT_LT(ThreadSeconds() - begin, 1.0) << name << " " << unit;
     }
   }
 }
