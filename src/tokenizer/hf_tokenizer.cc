@@ -462,7 +462,13 @@ std::unique_ptr<Tokenizer> MakeTokenizer(TokenizerParts parts) {
 }
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::FromJson(const JsonFile& file) {
-  TV_ASSIGN_OR_RETURN(TokenizerParts parts, ParseTokenizerJson(file.root(), true));
+  JsonRef root = file.root();
+  json::value as_serde;
+  if (root["model"]["vocab"].is_array()) {  // scores
+    TV_ASSIGN_OR_RETURN(as_serde, ParseJsonAsSerde(WriteJson(root.value()), file.name()));
+    root = JsonRef(&as_serde, file.name());
+  }
+  TV_ASSIGN_OR_RETURN(TokenizerParts parts, ParseTokenizerJson(root, true));
   return MakeTokenizer(std::move(parts));
 }
 
