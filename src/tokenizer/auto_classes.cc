@@ -762,8 +762,7 @@ Result<json::value> BuildTokenizerJson(const std::string& name, const TokenizerF
     json::value root = files.tokenizer->root().value();
     if (files.tokenizer->root()["model"]["vocab"].is_array()) {
       // Read by tokenizers itself; the classes below get the scores that Python reads.
-      TV_ASSIGN_OR_RETURN(const std::string text,
-                          ReadFile(files.directory + "/tokenizer.json", Code::kModelRefused));
+      TV_ASSIGN_OR_RETURN(const std::string text, ReadFile(files.directory + "/tokenizer.json", Code::kModelRefused));
       TV_ASSIGN_OR_RETURN(root, ParseJsonAsSerde(text, "tokenizer.json"));
     }
     root.get_object()["added_tokens"] = builder.TakeAdded();
