@@ -10,9 +10,46 @@
 #include <limits>
 
 #include "base/file.h"
+#include "base/serde_json.h"
 
 namespace truevec {
 namespace {
+
+// A JSON number with a fraction or an exponent, as serde_json 1 reads it without its feature float_roundtrip
+// (de.rs: parse_integer, parse_decimal, f64_from_parts): the first digits that fit 64 bits, then one power of ten.
+double SerdeDouble(std::string_view text) {
+  const bool negative = text.starts_with('-');
+  size_t i = negative ? 1 : 0;
+  uint64_t significand = 0;
+  int64_t exponent = 0;
+  bool full = false;
+  bool fraction = false;
+  for (; i < text.size() && text[i] != 'e' && text[i] != 'E'; ++i) {
+    if (text[i] == '.') {
+      fraction = true;
+      if (full) full = significand > std::numeric_limits<uint64_t>::max() / 10;
+      continue;
+    }
+    const auto digit = static_cast<uint64_t>(text[i] - '0');
+    constexpr uint64_t kMax = std::numeric_limits<uint64_t>::max();
+    full = full || significand > kMax / 10 || (significand == kMax / 10 && digit > kMax % 10);
+    if (!full) significand = significand * 10 + digit;
+    if (full != fraction) exponent += full ? 1 : -1;
+  }
+  if (i < text.size()) {
+    if (++i < text.size() && text[i] == '+') ++i;
+    int64_t written = 0;
+    std::from_chars(text.data() + i, text.data() + text.size(), written);
+    exponent += std::clamp<int64_t>(written, -100'000, 100'000);
+  }
+  auto value = static_cast<double>(significand);
+  for (; exponent < -308 && value != 0; exponent += 308) value /= 1e308;
+  const std::string power_text = "1e" + std::to_string(std::abs(exponent));
+  double power = std::numeric_limits<double>::infinity();  // above 308; serde_json refuses the number
+  std::from_chars(power_text.data(), power_text.data() + power_text.size(), power);
+  if (value != 0) value = exponent < 0 ? value / power : value * power;
+  return negative ? -value : value;
+}
 
 // Receives the events of boost::json::basic_parser and builds a json::value.
 class DocumentHandler {
@@ -22,6 +59,8 @@ class DocumentHandler {
   static constexpr std::size_t max_key_size = std::numeric_limits<std::size_t>::max();
   static constexpr std::size_t max_string_size = std::numeric_limits<std::size_t>::max();
   using Error = json::error_code;
+
+  explicit DocumentHandler(bool serde_doubles) : serde_doubles_(serde_doubles) {}
 
   bool on_document_begin(Error&) {
     stack_.reset();
@@ -73,6 +112,7 @@ class DocumentHandler {
     double exact = approximate;
     const auto [end, error] = std::from_chars(number_.data(), number_.data() + number_.size(), exact);
     if (error != std::errc() || end != number_.data() + number_.size()) exact = approximate;
+    if (serde_doubles_) exact = SerdeDouble(number_);
     number_.clear();
     stack_.push_double(exact);
     return true;
@@ -91,6 +131,7 @@ class DocumentHandler {
   json::value Release() { return stack_.release(); }
 
  private:
+  bool serde_doubles_;
   json::value_stack stack_;
   std::string number_;
 };
@@ -119,9 +160,8 @@ std::string KindName(const json::value& value) {
   return "?";
 }
 
-}  // namespace
-
-Result<json::value> ParseJson(std::string_view text, std::string_view label, const JsonParseLimits& limits) {
+Result<json::value> Parse(std::string_view text, std::string_view label, const JsonParseLimits& limits,
+                          bool serde_doubles) {
   if (text.size() > limits.max_bytes) {
     return ModelError(std::string(label) + ": JSON of " + std::to_string(text.size()) + " bytes exceeds the limit of " +
                       std::to_string(limits.max_bytes));
@@ -129,7 +169,7 @@ Result<json::value> ParseJson(std::string_view text, std::string_view label, con
   if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
   json::parse_options options;
   options.max_depth = static_cast<std::size_t>(limits.max_depth);
-  json::basic_parser<DocumentHandler> parser(options);
+  json::basic_parser<DocumentHandler> parser(options, serde_doubles);
   json::error_code error;
   const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
   if (!error && parser.done()) {
@@ -139,6 +179,16 @@ Result<json::value> ParseJson(std::string_view text, std::string_view label, con
   }
   return ModelError(std::string(label) + ": invalid JSON at byte " + std::to_string(used) + ": " +
                     (error ? error.message() : std::string("unexpected end")));
+}
+
+}  // namespace
+
+Result<json::value> ParseJson(std::string_view text, std::string_view label, const JsonParseLimits& limits) {
+  return Parse(text, label, limits, false);
+}
+
+Result<json::value> ParseJsonAsSerde(std::string_view text, std::string_view label) {
+  return Parse(text, label, {}, true);
 }
 
 std::string JsonRef::Where() const { return key_.empty() ? file_ : file_ + ": " + key_; }

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/file.h"
+#include "base/serde_json.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/sentencepiece_model.h"
 #include "unicode/unicode.h"
@@ -759,6 +760,11 @@ Result<json::value> BuildTokenizerJson(const std::string& name, const TokenizerF
     if (!files.tokenizer) return ModelError(files.directory + ": no tokenizer.json, which " + name + " needs");
     TV_RETURN_IF_ERROR(builder.CollectAdded(true));
     json::value root = files.tokenizer->root().value();
+    if (files.tokenizer->root()["model"]["vocab"].is_array()) {
+      // Read by tokenizers itself; the classes below get the scores that Python reads.
+      TV_ASSIGN_OR_RETURN(const std::string text, ReadFile(files.directory + "/tokenizer.json", Code::kModelRefused));
+      TV_ASSIGN_OR_RETURN(root, ParseJsonAsSerde(text, "tokenizer.json"));
+    }
     root.get_object()["added_tokens"] = builder.TakeAdded();
     return root;
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/file.h"
+#include "base/serde_json.h"
 #include "tokenizer/component_json.h"
 #include "tokenizer/ids_encoder.h"
 #include "tokenizer/post_processors.h"
@@ -34,6 +36,7 @@ class HfTokenizer : public Tokenizer {
 
   Result<Encoding> Encode(std::string_view text, std::optional<std::string_view> pair,
                           const EncodeOptions& options) const override;
+  Status EncodeIds(std::string_view text, const EncodeOptions& options, std::vector<int32_t>* ids) const override;
   Result<std::string> Decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override;
 
   int64_t vocabulary_size() const override {
@@ -105,6 +108,12 @@ class HfTokenizer : public Tokenizer {
   std::unordered_set<int32_t> special_ids_;
 };
 
+Status CheckUtf8(std::string_view text) {
+  const auto bad = FirstInvalidUtf8(text);
+  if (!bad) return Status::Ok();
+  return InputError("the text is not valid UTF-8 at byte " + std::to_string(*bad));
+}
+
 void Shift(int32_t by, Text* text) {
   if (by == 0) return;
   for (Char& c : *text) {
@@ -121,9 +130,7 @@ void HfTokenizer::AddToken(const Segment& segment, bool details, Tokenized* out)
 }
 
 Result<HfTokenizer::Tokenized> HfTokenizer::Tokenize(std::string_view utf8, bool details) const {
-  if (const auto bad = FirstInvalidUtf8(utf8)) {
-    return InputError("the text is not valid UTF-8 at byte " + std::to_string(*bad));
-  }
+  TV_RETURN_IF_ERROR(CheckUtf8(utf8));
   if (!details && ids_encoder_ != nullptr) {
     const ScratchPool::Lease scratch(&scratches_);
     TV_RETURN_IF_ERROR(ids_encoder_->Encode(utf8, scratch.get()));
@@ -333,6 +340,29 @@ Result<Encoding> HfTokenizer::Encode(std::string_view text, std::optional<std::s
   return out;
 }
 
+Status HfTokenizer::EncodeIds(std::string_view text, const EncodeOptions& options, std::vector<int32_t>* ids) const {
+  const std::optional<Truncation>& truncation = options.truncation ? options.truncation : parts_.truncation;
+  if (ids_encoder_ == nullptr || parts_.padding || (truncation && truncation->max_length > 0)) {
+    EncodeOptions plain = options;
+    plain.details = false;
+    TV_ASSIGN_OR_RETURN(const Encoding encoding, Encode(text, std::nullopt, plain));
+    ids->insert(ids->end(), encoding.ids.begin(), encoding.ids.end());
+    return Status::Ok();
+  }
+  TV_RETURN_IF_ERROR(CheckUtf8(text));
+  const ScratchPool::Lease scratch(&scratches_);
+  TV_RETURN_IF_ERROR(ids_encoder_->Encode(text, scratch.get()));
+  const IdBuffer& model_ids = scratch.get()->ids;
+  for (const TemplatePiece& piece : parts_.post_processor.Compiled(false, options.add_special_tokens)) {
+    if (piece.sequence >= 0) {
+      ids->insert(ids->end(), model_ids.begin(), model_ids.end());
+    } else {
+      ids->insert(ids->end(), piece.ids.begin(), piece.ids.end());
+    }
+  }
+  return Status::Ok();
+}
+
 Result<std::string> HfTokenizer::Decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const {
   std::vector<std::string> tokens;
   for (const int32_t id : ids) {
@@ -432,15 +462,23 @@ std::unique_ptr<Tokenizer> MakeTokenizer(TokenizerParts parts) {
 }
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::FromJson(const JsonFile& file) {
-  TV_ASSIGN_OR_RETURN(TokenizerParts parts, ParseTokenizerJson(file.root(), true));
+  JsonRef root = file.root();
+  json::value as_serde;
+  if (root["model"]["vocab"].is_array()) {  // scores
+    TV_ASSIGN_OR_RETURN(as_serde, ParseJsonAsSerde(WriteJson(root.value()), file.name()));
+    root = JsonRef(&as_serde, file.name());
+  }
+  TV_ASSIGN_OR_RETURN(TokenizerParts parts, ParseTokenizerJson(root, true));
   return MakeTokenizer(std::move(parts));
 }
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::LoadFile(const std::string& path) {
   const size_t slash = path.rfind('/');
-  TV_ASSIGN_OR_RETURN(const JsonFile file,
-                      JsonFile::Load(path, slash == std::string::npos ? path : path.substr(slash + 1)));
-  return FromJson(file);
+  TV_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, Code::kModelRefused));
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  TV_ASSIGN_OR_RETURN(const json::value root, ParseJsonAsSerde(text, name));
+  TV_ASSIGN_OR_RETURN(TokenizerParts parts, ParseTokenizerJson(JsonRef(&root, name), true));
+  return MakeTokenizer(std::move(parts));
 }
 
 }  // namespace truevec

@@ -3,6 +3,7 @@
 #include "tokenizer/ids_encoder.h"
 
 #include <gtest/gtest.h>
+#include <time.h>
 
 #include <chrono>
 #include <filesystem>
@@ -80,8 +81,13 @@ void Compare(const Tokenizer& tokenizer, const std::string& text) {
   const auto slow = tokenizer.Encode(text, std::nullopt, details);
   const auto fast = tokenizer.Encode(text, std::nullopt, {});
   ASSERT_EQ(slow.ok(), fast.ok()) << text;
+  std::vector<int32_t> ids = {-7};
+  ASSERT_EQ(tokenizer.EncodeIds(text, {}, &ids).ok(), slow.ok());
   if (slow.ok()) {
     ASSERT_EQ(slow->ids, fast->ids) << text;
+    ASSERT_EQ(ids.front(), -7);
+    ids.erase(ids.begin());
+    ASSERT_EQ(slow->ids, ids) << text;
   }
 }
 
@@ -245,6 +251,28 @@ TEST(IdsEncoder, BpeUnknownCharacters) {
           }
         }
       }
+    }
+  }
+}
+
+double ThreadSeconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+// A third of a megabyte of one character: a quadratic step anywhere would take minutes.
+TEST(IdsEncoder, LongRunsTakeLinearTime) {
+  for (const char* name : {"bert", "gpt2", "qwen", "gemma", "xlm-r", "t5"}) {
+    const auto tokenizer =
+        Tokenizer::LoadFile(std::string(TRUEVEC_SOURCE_DIR) + "/tests/golden/tokenizers/" + name + ".json");
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+    for (const std::string_view unit : {"a", " ", "日", "\u0301", "İ"}) {
+      std::string text;
+      while (text.size() < 300'000) text += unit;
+      const double begin = ThreadSeconds();
+      EXPECT_TRUE((*tokenizer)->Encode(text, std::nullopt, {}).ok());
+      EXPECT_LT(ThreadSeconds() - begin, 1.0) << name << " " << unit;
     }
   }
 }

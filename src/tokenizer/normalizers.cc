@@ -100,16 +100,14 @@ void NormalForm(bool compatibility, bool compose, Text* text) {
 }
 
 void Lowercase(Text* text) {
-  for (size_t i = 0; i < text->size(); ++i) {
+  Text out;
+  out.reserve(text->size());
+  for (const Char& c : *text) {
     uint32_t extra = 0;
-    Char& c = (*text)[i];
-    c.cp = ToLower(c.cp, &extra);
-    if (extra != 0) {
-      const Char inserted{extra, c.begin, c.end};
-      text->insert(text->begin() + static_cast<std::ptrdiff_t>(i) + 1, inserted);
-      ++i;
-    }
+    out.push_back({ToLower(c.cp, &extra), c.begin, c.end});
+    if (extra != 0) out.push_back({extra, c.begin, c.end});
   }
+  *text = std::move(out);
 }
 
 template <typename Predicate>

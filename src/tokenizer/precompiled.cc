@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tokenizer/char_table.h"
+#include "tokenizer/utf8-inl.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
@@ -72,9 +74,79 @@ bool Joins(uint32_t left, uint32_t right) {
          next == Category::kMc || (right >= 0xFF9E && right <= 0xFF9F) || (right >= 0x1F3FB && right <= 0x1F3FF);
 }
 
+// The same on bytes: what becomes of each character alone is kept in a table, and printable ASCII that no mark follows
+// is copied in blocks when the map leaves it as it is.
+class PrecompiledBytes : public ByteNormalizer {
+ public:
+  explicit PrecompiledBytes(const Charsmap* map) : map_(map), table_([this](uint32_t cp) { return Compute(cp); }) {
+    for (uint32_t c = 0x20; c < 0x7F; ++c) copies_ascii_ = copies_ascii_ && table_[c].copy;
+  }
+
+  Status Normalize(ByteWork* work) const override {
+    ByteBuffer* out = &work->spare_text;
+    out->clear();
+    out->Reserve(work->text.size() + 64);
+    const char* const end = work->text.data() + work->text.size();
+    for (const char* p = work->text.data(); p < end;) {
+      // One byte more than the block is looked at: a mark would join the last character.
+      if (copies_ascii_ && end - p > 8 && AllPrintable8(Load8(p)) && static_cast<unsigned char>(p[8]) < 0x80) {
+        out->Append(p, 8);
+        p += 8;
+        continue;
+      }
+      unsigned length;
+      const uint32_t cp = DecodeAt(p, &length);
+      const char* const stop = ClusterEnd(p + length, end, cp);
+      std::optional<std::string_view> hit;
+      if (stop > p + length && stop - p < 6) hit = map_->Shortest({p, static_cast<size_t>(stop - p)});
+      if (hit) {
+        Append(*hit, out);
+        p = stop;
+      }
+      for (; p < stop; p += length) {
+        const Entry& entry = table_[DecodeAt(p, &length)];
+        Append(entry.copy ? std::string_view(p, length) : std::string_view(entry.text, entry.size), out);
+      }
+    }
+    work->SwapText();
+    return Status::Ok();
+  }
+
+ private:
+  struct Entry {
+    const char* text;
+    uint32_t size;
+    bool copy;     // stays as it is
+    bool extends;  // may join a character before it
+  };
+  Entry Compute(uint32_t cp) const {
+    std::string bytes;
+    if (cp < 0xD800 || cp >= 0xE000) AppendUtf8(cp, &bytes);
+    const auto hit = map_->Shortest(bytes);
+    const bool extends = cp == '\n' || Joins('a', cp);
+    if (!hit) return {nullptr, 0, true, extends};
+    return {hit->data(), static_cast<uint32_t>(hit->size()), false, extends};
+  }
+  const char* ClusterEnd(const char* p, const char* end, uint32_t left) const {
+    while (p < end) {
+      unsigned length;
+      const uint32_t right = DecodeAt(p, &length);
+      if (!table_[right].extends || !Joins(left, right)) break;
+      left = right;
+      p += length;
+    }
+    return p;
+  }
+
+  const Charsmap* map_;
+  CharTable<Entry> table_;
+  bool copies_ascii_ = true;
+};
+
 class Precompiled : public Normalizer {
  public:
   explicit Precompiled(Charsmap map) : map_(std::move(map)) {}
+  void AddBytes(ByteNormalizers* out) const override { out->push_back(std::make_unique<PrecompiledBytes>(&map_)); }
 
   Status Normalize(Text* text) const override {
     Text out;

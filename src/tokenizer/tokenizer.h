@@ -76,6 +76,9 @@ class Tokenizer {
   // `text` must be valid UTF-8 (an error otherwise, naming the byte). `pair`: second sequence, or none.
   virtual Result<Encoding> Encode(std::string_view text, std::optional<std::string_view> pair,
                                   const EncodeOptions& options) const = 0;
+  // Appends to `ids` the ids alone of Encode(text, nullopt, options). The fastest form; leaves `ids` as it was on
+  // error.
+  virtual Status EncodeIds(std::string_view text, const EncodeOptions& options, std::vector<int32_t>* ids) const = 0;
   // The text of `ids` by the tokenizer's decoder (tokens joined by spaces where it has none). An id that the vocabulary
   // does not have is an error.
   virtual Result<std::string> Decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;

@@ -1,6 +1,7 @@
 // Unigram: the segmentation with the highest sum of log probabilities (Kudo 2018, arXiv 1804.10959), in double, ties to
 // the earliest start. Reference: huggingface/tokenizers tokenizers/src/models/unigram/{model,trie}.rs.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <limits>
 
@@ -315,6 +316,7 @@ Result<std::unique_ptr<TokenModel>> ParseUnigram(const JsonRef& json) {
     if (entry.size() != 2) return entry.TypeError("[piece, score]");
     TV_ASSIGN_OR_RETURN(std::string piece, entry.At(0).String());
     TV_ASSIGN_OR_RETURN(const double score, entry.At(1).Double());
+    if (!std::isfinite(score)) return entry.At(1).TypeError("a finite score");
     vocabulary[piece] = static_cast<int32_t>(pieces.size());  // a later duplicate wins
     pieces.emplace_back(std::move(piece), score);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "unicode/unicode_tables.h"
 
@@ -42,6 +43,14 @@ std::optional<size_t> FirstInvalidUtf8(std::string_view text) {
   const auto* p = reinterpret_cast<const unsigned char*>(text.data());
   size_t i = 0;
   while (i < text.size()) {
+    if (i + 8 <= text.size()) {  // 8 ASCII bytes at once
+      uint64_t block;
+      std::memcpy(&block, p + i, 8);
+      if ((block & 0x8080808080808080) == 0) {
+        i += 8;
+        continue;
+      }
+    }
     const size_t length = SequenceLength(p + i, text.size() - i);
     if (length == 0) return i;
     i += length;
