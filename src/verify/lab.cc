@@ -11,6 +11,7 @@ namespace truevec {
 namespace {
 
 constexpr int64_t kBatchTokens = 2048;
+constexpr size_t kFewTokens = 48;
 constexpr size_t kCacheFloats = size_t{96} << 20;
 constexpr size_t kCachedModels = 24;
 constexpr int64_t kSmallModel = int64_t{64} << 20;  // parameters; of larger ones only two altered copies are kept
@@ -155,6 +156,7 @@ Status Lab::LookAround() {
   t.prefix = static_cast<int64_t>(ids_.prefix.size());
   t.suffix = static_cast<int64_t>(ids_.suffix.size());
   t.max_length = ids_.max_length;
+  t.adapter = settings.Find("base_model") != nullptr;
   for (const ModuleSpec& module : base_->spec().modules) t.dense += module.type == "Dense" ? 1 : 0;
   return Status::Ok();
 }
@@ -187,8 +189,9 @@ Result<const Tokenizer*> Lab::EditedTokenizer(const std::string& edit) {
 }
 
 Result<std::shared_ptr<const Pipeline>> Lab::EditedPipeline(const Combination& h) {
-  const std::string key =
-      KeyOf(h, [](const Hypothesis& x) { return !x.edit.config.empty() || x.edit.weights != nullptr; });
+  const std::string key = KeyOf(h, [](const Hypothesis& x) {
+    return !x.edit.config.empty() || x.edit.weights != nullptr || x.edit.without_adapter;
+  });
   if (key.empty()) return base_;
   if (const auto found = pipelines_.find(key); found != pipelines_.end()) {
     if (found->second == nullptr) return ModelError("this model has no such setting");
@@ -204,6 +207,7 @@ Result<std::shared_ptr<const Pipeline>> Lab::EditedPipeline(const Combination& h
   std::vector<EditedStore::Change> changes;
   for (const Hypothesis* hypothesis : h) {
     for (const auto& [name, value] : hypothesis->edit.config) options.overrides.Set(name, value);
+    if (hypothesis->edit.without_adapter) options.overrides.Set("adapter", json::value(false));
     if (hypothesis->edit.weights) changes.push_back(hypothesis->edit.weights);
   }
   bool changed = changes.empty();
@@ -314,7 +318,8 @@ Result<std::vector<Lab::SharedRows>> Lab::ComputeRows(const Pipeline& pipeline, 
   if (simulation.skip_norm == kLastNorm) simulation.skip_norm = norms_ - 1;
   if (hides) simulation.hidden_keys = hidden;
   simulation.merge_sequences = Merges(h);
-  const ExecContext context{.pool = pool_.get(), .arena = &arena_, .simulation = simulated ? &simulation : nullptr};
+  ThreadPool* pool = hidden.size() <= kFewTokens ? &one_thread_ : pool_.get();
+  const ExecContext context{.pool = pool, .arena = &arena_, .simulation = simulated ? &simulation : nullptr};
   std::vector<SharedRows> out;
   if (!from_tokens_) {
     const int64_t width = pipeline.OutputWidth({});
@@ -415,7 +420,7 @@ Status Lab::PoolParts(const Pipeline& pipeline, const Combination& h, const std:
   const int64_t width = pipeline.OutputWidth(options);
   std::vector<float> buffer(parts.size() * static_cast<size_t>(width));
   const Matrix matrix{buffer.data(), static_cast<int64_t>(parts.size()), width, width};
-  TV_RETURN_IF_ERROR(pipeline.EmbedFromTokens(texts, tokens, options, {pool_.get(), &arena_}, matrix));
+  TV_RETURN_IF_ERROR(pipeline.EmbedFromTokens(texts, tokens, options, {&one_thread_, &arena_}, matrix));
   arena_.Reset();
   for (size_t i = 0; i < parts.size(); ++i) {
     const auto first = buffer.begin() + static_cast<ptrdiff_t>(i) * width;
