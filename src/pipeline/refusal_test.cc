@@ -20,7 +20,7 @@ struct Row {
   const char* name;
   const char* model;  // folder of tests/golden/pipeline
   const char* file;   // changed: `from` becomes `to`; from "" replaces the whole; to nullptr removes the file, "@x"
-                     // makes it a link to x
+                      // makes it a link to x
   const char* from;
   const char* to;
   const char* message;  // part of it
