@@ -159,10 +159,16 @@ Result<VectorFormat> EmbedCommand::Format() const {
 
 Status EmbedCommand::RunVariable(TextReader* reader, const CommonOptions& common) {
   if (precision_ != "float32") return UsageError("--precision is for one dense vector per text");
+  if (params_.truncate_dim) return UsageError("--truncate-dim is for one dense vector per text");
+  const bool multi_vector = as_ == "multi-vector" && !token_embeddings_;
+  if (normalize_ < 0 || (normalize_ > 0 && !multi_vector)) {
+    return UsageError("--normalize is for dense vectors and multi-vectors, --no-normalize for dense vectors");
+  }
   TV_ASSIGN_OR_RETURN(const auto runner, PipelineRunner::Load(model_, common, as_, "dense"));
   VariableEmbed what;
   what.sparse = as_ == "sparse";
-  what.multi_vector = as_ == "multi-vector" && !token_embeddings_;
+  what.multi_vector = multi_vector;
+  what.normalize = normalize_ > 0;
   what.encode.prompt = {params_.prompt, params_.prompt_name, params_.task};
   what.encode.max_length = params_.max_length;
   what.encode.error_when_long = params_.error_when_long;

@@ -1,5 +1,7 @@
 #include "cli/csv.h"
 
+#include "cli/byte_source.h"
+
 namespace truevec::cli {
 namespace {
 
@@ -64,6 +66,9 @@ Result<bool> ReadCsvRecord(const std::function<Result<bool>(std::string*)>& next
     first = false;
     TV_ASSIGN_OR_RETURN(const bool done, Feed(line, delimiter, &state, &field, fields));
     if (done) return true;
+    if (field.size() > LineSource::kMaxLine) {
+      return InputError("a field of more than " + std::to_string(LineSource::kMaxLine) + " bytes");
+    }
   }
 }
 

@@ -94,10 +94,11 @@ Status EmbedVariableLength(const PipelineRunner& runner, const VariableEmbed& wh
                           runner.pipeline().EmbedSparse(texts.subspan(k, 1), what.max_active, runner.context()));
     }
     if (what.sparse) return Status::Ok();
-    TV_ASSIGN_OR_RETURN(const TokenVectors many, what.multi_vector
-                                                     ? runner.pipeline().EmbedMultiVector(texts, runner.context())
-                                                     : runner.pipeline().EmbedTokens(texts, runner.context()));
+    TV_ASSIGN_OR_RETURN(TokenVectors many, what.multi_vector
+                                               ? runner.pipeline().EmbedMultiVector(texts, runner.context())
+                                               : runner.pipeline().EmbedTokens(texts, runner.context()));
     width = many.width;
+    if (what.normalize) L2Normalize(runner.context(), {many.values.data(), many.offsets.back(), width, width});
     for (size_t k = 0; k < indices.size(); ++k) {
       tokens[indices[k]].assign(many.values.begin() + many.offsets[k] * width,
                                 many.values.begin() + many.offsets[k + 1] * width);

@@ -13,6 +13,7 @@ namespace truevec::cli {
 struct VariableEmbed {
   bool sparse = false;        // else rows per text
   bool multi_vector = false;  // the mask of MultiVectorEncoder applies
+  bool normalize = false;     // token vectors of multi-vector models to unit length
   EncodeTextOptions encode;
   int64_t max_active = 0;
   int64_t batch_tokens = 4096;

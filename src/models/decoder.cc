@@ -128,6 +128,7 @@ void Decoder::RunAttention(const Layer& layer, int index, const PackedBatch& bat
   spec.causal = config_.causal;
   spec.window_left = kind.window_left;
   spec.window_right = kind.window_right;
+  spec.key_counts = batch.key_counts;
   const Matrix context = ctx.arena->NewMatrix(hidden.rows, queries);
   Attention(ctx, spec, batch.offsets, qkv.Columns(0, queries), qkv.Columns(queries, keys),
             qkv.Columns(queries + keys, keys), context);

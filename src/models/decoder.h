@@ -44,6 +44,7 @@ class Decoder : public Model {
 
   int64_t hidden_size() const override { return config_.hidden; }
   int64_t vocabulary_size() const override { return config_.vocabulary; }
+  bool limits_keys() const override { return true; }
   int64_t max_positions() const override { return 0; }  // rotary: the reference takes any length
   // Records "embeddings", "layer.<i>.attention.self", ".attention.output", ".intermediate", ".output" and "norm".
   Status Forward(const ForwardRequest& request, const ExecContext& ctx, Matrix hidden) const override;

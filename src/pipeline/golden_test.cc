@@ -202,7 +202,9 @@ TEST_F(PipelineGoldens, OneBatchGivesTheBitsOfEachTextAlone) {
     const auto golden = JsonFile::Load(kRoot + "/" + name + "/golden.json", "golden.json");
     ASSERT_TRUE(golden.ok());
     if (golden->root()["kind"].String().value() != "dense") continue;
-    const auto pipeline = Pipeline::Load(kRoot + "/" + name, {});
+    SpecOptions load;
+    if (golden->root()["as"].is_string()) load.as = golden->root()["as"].String().value();
+    const auto pipeline = Pipeline::Load(kRoot + "/" + name, load);
     ASSERT_TRUE(pipeline.ok()) << pipeline.status().message();
     const JsonRef cases = golden->root()["cases"];
     std::vector<EncodedText> texts;
@@ -212,7 +214,7 @@ TEST_F(PipelineGoldens, OneBatchGivesTheBitsOfEachTextAlone) {
     const int64_t width = (*pipeline)->OutputWidth({});
     const auto rows = static_cast<int64_t>(all.size());
     std::vector<float> batch(static_cast<size_t>(rows * width));
-    ASSERT_TRUE((*pipeline)->Embed(all, {}, ctx_, {batch.data(), rows, width, width}).ok());
+    ASSERT_TRUE((*pipeline)->Embed(all, {}, ctx_, {batch.data(), rows, width, width}).ok()) << name;
     for (size_t i = 0; i < all.size(); ++i) {
       std::vector<float> alone(static_cast<size_t>(width));
       ASSERT_TRUE((*pipeline)->Embed(std::span(&all[i], 1), {}, ctx_, {alone.data(), 1, width, width}).ok());

@@ -115,6 +115,62 @@ Status FlagRawTokenizer(const Pipeline& pipeline, LoadReport* report) {
   return Status::Ok();
 }
 
+bool Says(const Settings& settings, std::string_view key, const json::value& value) {
+  const Setting* setting = settings.Find(key);
+  return setting != nullptr && setting->value == value;
+}
+
+bool HasModule(const ModelSpec& spec, std::string_view type) {
+  return std::any_of(spec.modules.begin(), spec.modules.end(), [&](const ModuleSpec& m) { return m.type == type; });
+}
+
+// What has made other engines, or the reference itself, give other vectors for such models; each row one incident.
+void NoteIncidents(ModelSpec* spec) {
+  const Settings& settings = spec->settings;
+  const auto note = [&](std::string text) { spec->warnings.push_back(std::move(text)); };
+  for (const char* dtype : {"BF16", "F16"}) {
+    if (!Says(settings, "stored_dtype", dtype)) continue;
+    note(std::string("stored as ") + dtype +
+         ": Sentence Transformers 6 computes such a checkpoint in that type unless it is loaded with dtype float32; "
+         "truevec computes in float32, so compare with a reference loaded in float32");
+  }
+  const bool prompts =
+      std::any_of(spec->prompts.begin(), spec->prompts.end(), [](const auto& p) { return !p.second.empty(); });
+  if (prompts && spec->default_prompt_name.empty()) {
+    note("the model has prompts, and none is applied unless it is asked for (--prompt-name, --task)");
+  }
+  if (!spec->default_prompt_name.empty()) {
+    note("default_prompt_name: every text gets the prompt \"" + spec->default_prompt_name +
+         "\" unless another is asked for");
+  }
+  if (spec->truncate_dim.has_value() && Says(settings, "normalize", true)) {
+    note(
+        "truncate_dim cuts after Normalize, so the vectors are not of unit length (as in the reference); --normalize "
+        "makes them so");
+  }
+  if (HasModule(*spec, "CNN"))
+    note(
+        "CNN: the reference's vectors of a text change with the padding of its batch; truevec gives those of the text "
+        "alone");
+  if (Says(settings, "padding_side", "left") && settings.Find("position_offset") != nullptr) {
+    note(
+        "padding on the left with learned positions: the reference's vectors of a text change with its batch; truevec "
+        "gives those of the text alone");
+  }
+  if (const Setting* length = settings.Find("max_length"); length != nullptr && !length->conflicts.empty()) {
+    std::string losers;
+    for (const SettingConflict& c : length->conflicts) {
+      losers += (losers.empty() ? "" : ", ") + c.source.Describe() + " " + WriteJson(c.value);
+    }
+    const bool own = length->source.key == "max_seq_length";
+    note("max_length is " + WriteJson(length->value) + " (" + length->source.Describe() + "), not " + losers + ": " +
+         (own ? "the module's own length wins outright"
+          : length->source.kind == SettingSource::Kind::kOverride
+              ? "an override wins"
+              : "the smaller of the tokenizer's and the positions' wins"));
+  }
+}
+
 }  // namespace
 
 bool Supported(const LoadReport& report) { return report.spec.refusals.empty(); }
@@ -127,6 +183,7 @@ Result<LoadReport> InspectModel(const std::string& directory, const SpecOptions&
   }
   if (!pipeline.ok() && report.spec.refusals.empty()) return pipeline.status();
   CollectMissing(&report);
+  NoteIncidents(&report.spec);
   if (pipeline.ok()) TV_RETURN_IF_ERROR(FlagRawTokenizer(**pipeline, &report));
   return report;
 }
@@ -182,6 +239,7 @@ std::string InspectToText(const LoadReport& report) {
   if (!modules.empty()) out += "\nmodules\n  " + modules + "\n";
   out += "\n" + Padded("setting", 24) + Padded("value", kValueWidth + 2) + "from\n";
   for (const Setting* setting : Ordered(spec.settings)) {
+    if (setting->value.is_null() && setting->conflicts.empty()) continue;  // nothing is said, and nothing lost
     out += Padded(setting->key, 24) + Padded(Short(setting->value, kValueWidth), kValueWidth + 2) +
            setting->source.Describe() + "\n";
     for (const SettingConflict& conflict : setting->conflicts) {

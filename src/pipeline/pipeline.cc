@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <sstream>
 
 #include "pipeline/fingerprint.h"
 #include "pipeline/modules.h"
@@ -84,13 +85,25 @@ class LoadedPipeline : public Pipeline {
   TorchActivation score_activation_;
 };
 
+// "file: key: problem", one per line, as refusals.
+void AddRefusals(const std::string& message, ModelSpec* spec) {
+  std::istringstream lines(message);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t first = line.find(": ");
+    const size_t second = first == std::string::npos ? first : line.find(": ", first + 2);
+    const bool named = second != std::string::npos;
+    spec->Refuse(named ? line.substr(first + 2, second - first - 2) : "model",
+                 first == std::string::npos ? "" : line.substr(0, first), line);
+  }
+}
+
 Status LoadedPipeline::Init(const ModelDirectory& directory, const SpecOptions& options, ModelSpec spec,
                             LoadReport* report) {
   spec_ = std::move(spec);
   Status status = spec_.RefusalStatus();
   if (status.ok()) {
     status = LoadModules(directory, options, report);
-    if (status.code() == Code::kModelRefused) spec_.Refuse("", "", status.message());
+    if (status.code() == Code::kModelRefused) AddRefusals(status.message(), &spec_);
   }
   if (status.ok()) {
     const std::vector<std::string> unused = options.overrides.Unused();

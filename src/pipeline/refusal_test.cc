@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "pipeline/inspect.h"
+#include "weights/safetensors.h"
 
 namespace truevec {
 namespace {
@@ -18,7 +19,8 @@ const std::string kGolden = std::string(TRUEVEC_SOURCE_DIR) + "/tests/golden/pip
 struct Row {
   const char* name;
   const char* model;  // folder of tests/golden/pipeline
-  const char* file;   // changed: `from` becomes `to`; from "" replaces the whole; to nullptr removes the file
+  const char* file;   // changed: `from` becomes `to`; from "" replaces the whole; to nullptr removes the file, "@x"
+                      // makes it a link to x
   const char* from;
   const char* to;
   const char* message;  // part of it
@@ -40,6 +42,11 @@ std::string Copy(const std::string& model, const std::string& name) {
 void Change(const std::string& path, const Row& row) {
   if (row.to == nullptr) {
     ASSERT_TRUE(fs::remove(path)) << path;
+    return;
+  }
+  if (*row.to == '@') {
+    ASSERT_TRUE(fs::remove(path)) << path;
+    fs::create_symlink(row.to + 1, path);
     return;
   }
   std::string text = row.to;
@@ -86,6 +93,48 @@ TEST(FingerprintOfModels, IsTheSameForOldAndNewLayouts) {
       << R"({"word_embedding_dimension":16,"pooling_mode_cls_token":false,"pooling_mode_mean_tokens":true,
             "pooling_mode_max_tokens":false,"pooling_mode_mean_sqrt_len_tokens":false})";
   EXPECT_EQ(FingerprintOf(folder), FingerprintOf(kGolden + "normalize"));
+}
+
+// model.safetensors as two shards with an index.
+void Shard(const std::string& folder) {
+  const std::string bytes = ReadFile(folder + "/model.safetensors").value();
+  const auto entries = ParseSafetensors(std::as_bytes(std::span(bytes)), "model.safetensors");
+  ASSERT_TRUE(entries.ok());
+  json::object map;
+  for (int shard = 0; shard < 2; ++shard) {
+    const std::string name = "model-0000" + std::to_string(shard + 1) + "-of-00002.safetensors";
+    json::object header;
+    std::string data;
+    for (size_t i = static_cast<size_t>(shard); i < entries->size(); i += 2) {
+      const WeightEntry& entry = (*entries)[i];
+      const size_t size = static_cast<size_t>(entry.view.count()) * ElementBytes(entry.view.dtype);
+      json::array shape(entry.view.shape.begin(), entry.view.shape.end());
+      header[entry.name] = json::object{{"dtype", DTypeName(entry.view.dtype)},
+                                        {"shape", shape},
+                                        {"data_offsets", json::array{data.size(), data.size() + size}}};
+      data.append(static_cast<const char*>(entry.view.data), size);
+      map[entry.name] = json::value(name);
+    }
+    const std::string text = WriteJson(header);
+    const uint64_t length = text.size();
+    std::ofstream file(folder + "/" + name, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(&length), sizeof length);
+    file << text << data;
+  }
+  std::ofstream(folder + "/model.safetensors.index.json")
+      << WriteJson(json::object{{"metadata", json::object()}, {"weight_map", map}});
+  fs::remove(folder + "/model.safetensors");
+}
+
+TEST(FingerprintOfModels, IsTheSameForEveryWeightLayout) {
+  const std::string sharded = Copy("normalize", "sharded");
+  ASSERT_NO_FATAL_FAILURE(Shard(sharded));
+  EXPECT_EQ(FingerprintOf(sharded), FingerprintOf(kGolden + "normalize"));
+  const std::string bin = Copy("old2_bert", "safetensors_of_bin");
+  EXPECT_NE(FingerprintOf(bin), "");
+  fs::rename(bin + "/twin/model.safetensors", bin + "/model.safetensors");
+  fs::remove(bin + "/pytorch_model.bin");
+  EXPECT_EQ(FingerprintOf(bin), FingerprintOf(kGolden + "old2_bert"));
 }
 
 TEST(FingerprintOfModels, FollowsWhatChangesVectors) {

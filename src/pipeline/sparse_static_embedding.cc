@@ -64,7 +64,7 @@ LoadedModule LoadSparseStaticEmbedding(const ModuleSpec& module, const LoadConte
   TV_RETURN_IF_ERROR(context.FinishWeights(module, weights));
   const std::string folder =
       module.path.empty() ? context.directory->root() : context.directory->root() + "/" + module.path;
-  TV_ASSIGN_OR_RETURN(TextEncoder encoder, TextEncoder::Load(folder, "", false, context));
+  TV_ASSIGN_OR_RETURN(TextEncoder encoder, TextEncoder::Load(folder, "", TransformerConfig{}, context));
   encoder.NoSpecialTokens();
   if (encoder.tokenizer().max_id() >= static_cast<int64_t>(weight.size())) {
     return ModelError(module.FilePath("tokenizer.json") + ": its largest id is " +

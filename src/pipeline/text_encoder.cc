@@ -76,13 +76,13 @@ Result<std::vector<std::string>> MarkersToRegister(const Tokenizer& tokenizer,
 
 }  // namespace
 
-Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::string& model_type, bool lowercase,
-                                      const LoadContext& context) {
+Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::string& model_type,
+                                      const TransformerConfig& config, const LoadContext& context) {
   TextEncoder encoder;
   const Overrides& overrides = context.options->overrides;
   Settings* settings = &context.spec->settings;
   TokenizerLoadOptions options;
-  options.prepend_lowercase = lowercase;
+  options.prepend_lowercase = config.lowercase;
   TV_RETURN_IF_ERROR(ReadTokenizerOverrides(overrides, &options));
   TV_ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer,
                       Tokenizer::LoadDirectory(folder, model_type, options, settings));
@@ -117,6 +117,10 @@ Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::stri
     encoder.special_tokens_ = tokens;
     settings->Record("special_tokens", *special, SettingSource::Override("special_tokens=" + WriteJson(*special)));
     settings->AddConflict("special_tokens", own, source);
+  }
+  if (config.chat.has_value()) {
+    TV_ASSIGN_OR_RETURN(ChatTemplate chat, ChatTemplate::Load(folder, model_type, *config.chat));
+    encoder.chat_.emplace(std::move(chat));
   }
   const Setting* include = settings->Find("include_prompt");
   encoder.needs_prompt_length_ = include != nullptr && include->value.is_bool() && !include->value.get_bool();
@@ -158,7 +162,54 @@ Result<int32_t> TextEncoder::PromptLength(std::string_view prompt, int64_t max_l
   return length;
 }
 
+Result<std::vector<int32_t>> TextEncoder::PlainIds(const std::string& text) const {
+  EncodeOptions options;
+  options.add_special_tokens = false;
+  options.truncation = Truncation{};
+  TV_ASSIGN_OR_RETURN(Encoding encoding, tokenizer_->Encode(text, std::nullopt, options));
+  return std::move(encoding.ids);
+}
+
+// The longest common end of two renders with different texts; nothing when they never differ.
+Result<std::vector<int32_t>> TextEncoder::ChatSuffix(const ChatTemplate::Input& input) const {
+  TV_ASSIGN_OR_RETURN(const std::string first_text, chat_->RenderSkeleton(input, "0"));
+  TV_ASSIGN_OR_RETURN(const std::string second_text, chat_->RenderSkeleton(input, "1 2 3 4"));
+  TV_ASSIGN_OR_RETURN(const std::vector<int32_t> first, PlainIds(first_text));
+  TV_ASSIGN_OR_RETURN(const std::vector<int32_t> second, PlainIds(second_text));
+  const size_t least = std::min(first.size(), second.size());
+  size_t count = 0;
+  while (count < least && first[first.size() - 1 - count] == second[second.size() - 1 - count]) ++count;
+  if (count == least) return std::vector<int32_t>();
+  return std::vector<int32_t>(first.end() - static_cast<std::ptrdiff_t>(count), first.end());
+}
+
+// apply_chat_template without special tokens, truncated; what the template puts at the end is written back over the
+// last ids of a text that reached the limit, so that models that read the last position keep working.
+Result<EncodedText> TextEncoder::EncodeChat(const InputText& input, int64_t max_length) const {
+  const ChatTemplate::Input chat_input{input.text, input.pair, input.prompt, input.task};
+  TV_ASSIGN_OR_RETURN(const std::string rendered, chat_->Render(chat_input));
+  EncodeOptions options;
+  options.add_special_tokens = false;
+  Truncation truncation;
+  truncation.max_length = max_length;
+  truncation.side = input.truncation_side.value_or(truncation_side_);
+  options.truncation = truncation;
+  TV_ASSIGN_OR_RETURN(Encoding encoding, tokenizer_->Encode(rendered, std::nullopt, options));
+  EncodedText text;
+  text.ids = std::move(encoding.ids);
+  text.truncated_tokens = encoding.truncated_tokens;
+  text.task = std::string(input.task);
+  if (chat_->restores_suffix() && max_length > 0 && static_cast<int64_t>(text.ids.size()) >= max_length) {
+    TV_ASSIGN_OR_RETURN(const std::vector<int32_t> suffix, ChatSuffix(chat_input));
+    const size_t keep = std::min(suffix.size(), text.ids.size());
+    std::copy(suffix.end() - static_cast<std::ptrdiff_t>(keep), suffix.end(),
+              text.ids.end() - static_cast<std::ptrdiff_t>(keep));
+  }
+  return text;
+}
+
 Result<EncodedText> TextEncoder::Encode(const InputText& input, int64_t max_length) const {
+  if (chat_.has_value()) return EncodeChat(input, max_length);
   const std::string joined = std::string(input.prompt) + std::string(input.text);
   TV_ASSIGN_OR_RETURN(Encoding encoding,
                       Run(joined, input.pair, max_length, input.truncation_side.value_or(truncation_side_)));

@@ -9,6 +9,7 @@
 #include "pipeline/backbone.h"
 #include "pipeline/fingerprint.h"
 #include "pipeline/modules.h"
+#include "spec/remote_code.h"
 
 namespace truevec {
 namespace {
@@ -22,7 +23,7 @@ constexpr std::array<HarmlessKey, 11> kHarmlessConfigKeys = {{
     {"model_type", "selects the architecture"},
     {"sentence_transformers", "activation_fn of cross-encoders, read beside"},
     {"sbert_ce_default_activation_function", "read beside"},
-    {"auto_map", "names of remote code, never executed"},
+    {"auto_map", "names of remote code, checked by name"},
     {"_attn_implementation", "how PyTorch computes attention"},
     {"attn_implementation", "how PyTorch computes attention"},
     {"use_memory_efficient_attention", "how PyTorch computes attention"},
@@ -328,6 +329,15 @@ void RecordAttention(const std::string& architecture, const Overrides& overrides
   const SettingSource source =
       is_causal != nullptr ? is_causal->source : SettingSource::Default("transformers 5 " + architecture);
   const json::value* over = overrides.Use(kAttention);
+  const Setting* own = settings->Find(kAttention);  // architectures with a choice of their own say it
+  if (over == nullptr && own != nullptr) return;
+  if (over != nullptr && own != nullptr) {
+    const Setting lost = *own;
+    settings->Record(std::string(kAttention), *over,
+                     SettingSource::Override(std::string(kAttention) + "=" + WriteJson(*over)));
+    if (lost.source.kind != SettingSource::Kind::kOverride) settings->AddConflict(kAttention, lost.value, lost.source);
+    return;
+  }
   if (over == nullptr) {
     settings->Record(std::string(kAttention), causal ? "causal" : "bidirectional", source);
     return;
@@ -373,13 +383,17 @@ void RecordCanonical(const std::string& architecture, const JsonRef& config, con
                    SettingSource::File(largest->file, largest->name));
 }
 
+// Every unknown key, one per line.
 Status CheckUnreadKeys(const ConfigReader& reader) {
+  std::string problems;
   for (const std::string& key : reader.UnreadKeys()) {
     const auto known = std::any_of(kHarmlessConfigKeys.begin(), kHarmlessConfigKeys.end(),
                                    [&](const HarmlessKey& row) { return row.key == key; });
-    if (!known) return reader.Refuse(key, "unknown key that could change vectors");
+    if (known) continue;
+    if (!problems.empty()) problems += '\n';
+    problems += reader.Refuse(key, "unknown key that could change vectors").message();
   }
-  return Status::Ok();
+  return problems.empty() ? Status::Ok() : ModelError(std::move(problems));
 }
 
 Status CheckVocabulary(const Tokenizer& tokenizer, const Model& model, const LoadContext& context) {
@@ -405,6 +419,21 @@ int64_t KeptLayers(const JsonRef& config, const Overrides& overrides, const Load
     if (const JsonRef count = config[key]; count.is_number()) return count.Int().value() + 1;
   }
   return 0;
+}
+
+// Incident: tokenizer_config.json asks for tokens that the post-processor does not add; transformers 5 adds none.
+void WarnAboutAddedTokens(const std::string& folder, const Tokenizer& tokenizer, const LoadContext& context) {
+  const Result<JsonFile> file = JsonFile::Load(folder + "/tokenizer_config.json", "tokenizer_config.json");
+  if (!file.ok()) return;
+  for (const auto& [key, ids] :
+       {std::pair("add_eos_token", tokenizer.SuffixIds()), std::pair("add_bos_token", tokenizer.PrefixIds())}) {
+    const JsonRef asked = file->root()[key];
+    if (asked.is_bool() && asked.Bool().value() && ids.empty()) {
+      context.spec->warnings.push_back(std::string("tokenizer_config.json: ") + key +
+                                       " is true, but the tokenizer's post-processor adds no such token, and the "
+                                       "reference (transformers 5) adds none either; transformers 4 did");
+    }
+  }
 }
 
 void WarnAboutLastToken(const Tokenizer& tokenizer, const LoadContext& context) {
@@ -473,6 +502,7 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
   TV_ASSIGN_OR_RETURN(TransformerConfig config, TransformerConfig::Read(module, context));
   TV_ASSIGN_OR_RETURN(const Backbone backbone, OpenBackbone(module, context));
   const JsonRef model_config = backbone.config.root();
+  TV_RETURN_IF_ERROR(CheckRemoteCode(model_config, &context.spec->settings));
   TV_RETURN_IF_ERROR(MapOverrides(model_config, &config.config_overrides));
   ConfigReader reader(model_config, &config.config_overrides, &context.spec->settings, "transformers 5");
   const auto& edit = context.options->edit_weights;
@@ -491,10 +521,11 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
   TV_RETURN_IF_ERROR(context.FinishWeights(module, weights));
   TV_ASSIGN_OR_RETURN(context.spec->architecture, model_config["model_type"].String());
   RecordCanonical(context.spec->architecture, model_config, config.config_overrides, weights, &context.spec->settings);
-  TV_ASSIGN_OR_RETURN(TextEncoder encoder, TextEncoder::Load(backbone.tokenizer_folder, context.spec->architecture,
-                                                             config.lowercase, context));
+  TV_ASSIGN_OR_RETURN(TextEncoder encoder,
+                      TextEncoder::Load(backbone.tokenizer_folder, context.spec->architecture, config, context));
   TV_RETURN_IF_ERROR(CheckVocabulary(encoder.tokenizer(), *model.model, context));
   WarnAboutLastToken(encoder.tokenizer(), context);
+  WarnAboutAddedTokens(backbone.tokenizer_folder, encoder.tokenizer(), context);
   TV_RETURN_IF_ERROR(PrepareExpansion(module, encoder.tokenizer(), *model.model, &config));
   RecordLengths(config, module, &context.spec->settings);
   if (const json::value* value = context.options->overrides.Use("max_length");
@@ -513,6 +544,12 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
                         {"max_length", max_length},
                         {"lowercase", config.lowercase},
                         {"tokenizer", encoder.tokenizer().CanonicalForm()}};
+  if (encoder.chat() != nullptr) {
+    if (config.expansion.has_value()) {
+      return ModelError(module.Config()["query_expansion"].Where() + ": cannot go with a chat template");
+    }
+    about["chat"] = encoder.chat()->Describe();
+  }
   const bool adapter =
       std::find(module.forward_kwargs.begin(), module.forward_kwargs.end(), "task") != module.forward_kwargs.end();
   return LoadedModule(std::make_unique<Transformer>(std::move(config), std::move(encoder), std::move(model), max_length,

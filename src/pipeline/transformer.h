@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/model.h"
+#include "pipeline/chat_template.h"
 #include "pipeline/module.h"
 
 namespace truevec {
@@ -32,7 +33,8 @@ struct TransformerConfig {
   std::optional<int64_t> query_length;
   std::optional<int64_t> document_length;
   std::optional<QueryExpansion> expansion;
-  Overrides config_overrides;  // config_args and --override
+  std::optional<ChatConfig> chat;  // texts go through the tokenizer's chat template
+  Overrides config_overrides;      // config_args and --override
 
   static Result<TransformerConfig> Read(const ModuleSpec& module, const LoadContext& context);
 };
@@ -46,17 +48,23 @@ struct SpecialTokens {
 // Text to ids, truncated. Const and thread-safe.
 class TextEncoder {
  public:
-  static Result<TextEncoder> Load(const std::string& folder, const std::string& model_type, bool lowercase,
-                                  const LoadContext& context);
+  static Result<TextEncoder> Load(const std::string& folder, const std::string& model_type,
+                                  const TransformerConfig& config, const LoadContext& context);
   Result<EncodedText> Encode(const InputText& input, int64_t max_length) const;
   const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const ChatTemplate* chat() const { return chat_.has_value() ? &*chat_ : nullptr; }
   void NoSpecialTokens() { special_tokens_.emplace(); }
 
  private:
   Result<Encoding> Run(std::string_view text, std::optional<std::string_view> pair, int64_t max_length,
                        Side side) const;
+  Result<EncodedText> EncodeChat(const InputText& input, int64_t max_length) const;
+  // The ids that the chat template puts after the texts.
+  Result<std::vector<int32_t>> ChatSuffix(const ChatTemplate::Input& input) const;
+  Result<std::vector<int32_t>> PlainIds(const std::string& text) const;
   Result<int32_t> PromptLength(std::string_view prompt, int64_t max_length) const;
   std::shared_ptr<const Tokenizer> tokenizer_;
+  std::optional<ChatTemplate> chat_;
   std::optional<SpecialTokens> special_tokens_;
   Side truncation_side_ = Side::kRight;
   bool needs_prompt_length_ = false;

@@ -51,23 +51,68 @@ JsonRef Either(ConfigReader& reader, std::string_view a, std::string_view b) {
   return first.present() ? first : reader.object()[b];
 }
 
-Status CheckModality(const JsonRef& config, const TaskRow& task) {
+// One entry of modality_config: how a text reaches the model and what comes back.
+Status CheckMethod(const JsonRef& entry, const TaskRow& task) {
+  if (const JsonRef method = entry["method"]; !method.is_string() || method.String().value() != "forward") {
+    return ModelError(method.Where() + ": only \"forward\" is supported");
+  }
+  JsonRef output = entry["method_output_name"];
+  if (output.is_array() && output.size() == 1) output = output.At(0);
+  if (output.is_string() && output.String().value() == task.method_output) return Status::Ok();
+  return ModelError(output.Where() + ": only \"" + std::string(task.method_output) + "\" is supported, got " +
+                    (output.present() ? WriteJson(output.value()) : "nothing"));
+}
+
+// A "message" entry sends every text through the chat template, whatever else is there.
+Status ReadModality(const JsonRef& config, const TaskRow& task, TransformerConfig* out) {
   const JsonRef modality = config["modality_config"];
   if (!modality.present() || modality.is_null()) return Status::Ok();
-  if (modality["message"].present()) {
-    return ModelError(modality["message"].Where() +
-                      ": texts go through the tokenizer's chat template, which is not supported for this model");
+  if (const JsonRef message = modality["message"]; message.present()) {
+    ChatConfig chat;
+    if (message["format"].present()) {
+      TV_ASSIGN_OR_RETURN(chat.format, message["format"].String());
+      if (chat.format != "auto" && chat.format != "flat" && chat.format != "structured") {
+        return ModelError(message["format"].Where() + ": expected auto, flat or structured");
+      }
+    }
+    out->chat = std::move(chat);
+    return CheckMethod(message, task);
   }
   const JsonRef text = modality["text"];
   if (!text.is_object()) return ModelError(modality.Where() + ": the model takes no text");
-  if (const JsonRef method = text["method"]; !method.is_string() || method.String().value() != "forward") {
-    return ModelError(method.Where() + ": only \"forward\" is supported");
-  }
-  JsonRef output = text["method_output_name"];
-  if (output.is_array() && output.size() == 1) output = output.At(0);
-  if (!output.is_string() || output.String().value() != task.method_output) {
-    return ModelError(output.Where() + ": only \"" + std::string(task.method_output) + "\" is supported, got " +
-                      (output.present() ? WriteJson(output.value()) : "nothing"));
+  return CheckMethod(text, task);
+}
+
+// processing_kwargs: keyword arguments of the call to the tokenizer. Those that only pad are harmless.
+Status ReadProcessing(const JsonRef& kwargs, TransformerConfig* config) {
+  for (const std::string& bucket : kwargs.Keys()) {
+    if (bucket == "chat_template") {
+      if (!config->chat.has_value()) continue;  // only read for messages
+      for (const std::string& key : kwargs[bucket].Keys()) {
+        const JsonRef value = kwargs[bucket][key];
+        if (key == "restore_suffix") {
+          TV_ASSIGN_OR_RETURN(config->chat->restore_suffix, value.Bool());
+        } else if (key == "max_length" || key == "truncation") {
+          return ModelError(value.Where() + ": not supported");
+        } else if (key != "padding" && key != "return_tensors") {
+          config->chat->variables[key] = value.value();
+        }
+      }
+      continue;
+    }
+    if (bucket == "audio" || bucket == "image" || bucket == "video") continue;
+    for (const std::string& key : kwargs[bucket].Keys()) {
+      const JsonRef value = kwargs[bucket][key];
+      const bool cuts =
+          key == "truncation" && (value.value() == json::value(true) || value.value() == json::value("longest_first"));
+      const bool last = key == "logits_to_keep" && value.is_number();
+      if (cuts || last || key == "padding" || key == "pad_to_multiple_of" || key == "return_tensors") continue;
+      if (key != "max_length") return ModelError(value.Where() + ": not supported");
+      TV_ASSIGN_OR_RETURN(config->max_seq_length, value.Int());
+      config->max_seq_source = SettingSource::File(value.file(), value.key());
+      config->query_length.reset();
+      config->document_length.reset();
+    }
   }
   return Status::Ok();
 }
@@ -143,16 +188,14 @@ Result<TransformerConfig> TransformerConfig::Read(const ModuleSpec& module, cons
   config.task = task.task;
   TV_ASSIGN_OR_RETURN(config.output, reader.String({"module_output_name"}, std::string(task.output)));
   TV_ASSIGN_OR_RETURN(config.lowercase, reader.Bool({"do_lower_case"}, false));
-  TV_RETURN_IF_ERROR(CheckModality(module.Config(), task));
+  TV_RETURN_IF_ERROR(ReadModality(module.Config(), task, &config));
   TV_RETURN_IF_ERROR(ReadLengths(reader, &config));
   TV_RETURN_IF_ERROR(ReadArgs(reader, &config));
   TV_RETURN_IF_ERROR(ReadExpansion(reader.Raw({"query_expansion"}), &config));
   if (const JsonRef other = reader.Raw({"tokenizer_name_or_path"}); other.present() && !other.is_null()) {
     return ModelError(other.Where() + ": a tokenizer from another place is not supported");
   }
-  if (const JsonRef kwargs = reader.Raw({"processing_kwargs"}); kwargs.size() > 0) {
-    return ModelError(kwargs.Where() + ": processing arguments are not supported");
-  }
+  TV_RETURN_IF_ERROR(ReadProcessing(reader.Raw({"processing_kwargs"}), &config));
   reader.Ignore({"modality_config", "unpad_inputs"});
   TV_RETURN_IF_ERROR(context.Finish(module, reader));
   for (const auto& [key, value] : context.options->overrides.values()) config.config_overrides.Set(key, value);

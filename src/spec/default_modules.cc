@@ -31,40 +31,42 @@ bool IsCausalLm(const JsonRef& config) {
   return !is_causal.is_bool() || is_causal.Bool().value();
 }
 
-ModuleSpec Transformer(std::string_view task) { return SyntheticModule("Transformer", {{"transformer_task", task}}); }
+// A tokenizer with a chat template gives the model the "message" modality, through which every text then goes.
+ModuleSpec Transformer(const ModelDirectory& directory, std::string_view task, std::string_view output) {
+  json::object config = {{"transformer_task", task}};
+  if (HasChatTemplate(directory)) {
+    config["modality_config"] = json::object{
+        {"message", json::object{{"method", "forward"}, {"method_output_name", output}, {"format", "auto"}}}};
+  }
+  return SyntheticModule("Transformer", std::move(config));
+}
 
 void Dense(const ModelDirectory& directory, const JsonRef& config, ModelSpec* spec) {
   if (HasChatTemplate(directory)) {
-    spec->Refuse("chat template", "tokenizer_config.json: chat_template",
-                 "without modules.json the reference renders every text as a chat message; save the model with "
-                 "sentence-transformers to say how texts are to be read");
-    return;
+    spec->warnings.push_back(
+        "no modules.json and a chat template: every text is rendered as a chat message, as the "
+        "reference does; save the model with sentence-transformers to say how texts are to be read");
   }
   const std::string mode = IsCausalLm(config) ? "lasttoken" : "mean";
-  spec->modules.push_back(Transformer("feature-extraction"));
+  spec->modules.push_back(Transformer(directory, "feature-extraction", "last_hidden_state"));
   spec->modules.push_back(SyntheticModule("Pooling", {{"pooling_mode", mode}}));
   spec->warnings.push_back("no modules.json: pooling is the reference's fallback (" + mode +
                            "), which may not be how the model was trained");
 }
 
-void Sparse(const JsonRef& config, ModelSpec* spec) {
+void Sparse(const ModelDirectory& directory, const JsonRef& config, ModelSpec* spec) {
   if (!AnyArchitecture(config, "ForMaskedLM")) {
     spec->Refuse("sparse model", "config.json: architectures",
                  "no *ForMaskedLM: the reference would add a SparseAutoEncoder with random weights");
     return;
   }
-  spec->modules.push_back(Transformer("fill-mask"));
+  spec->modules.push_back(Transformer(directory, "fill-mask", "logits"));
   spec->modules.push_back(SyntheticModule("SpladePooling", {{"pooling_strategy", "max"}}));
 }
 
 void CrossEncoder(const ModelDirectory& directory, const JsonRef& config, ModelSpec* spec) {
   if (EndsWith(config["architectures"].At(0), "ForCausalLM")) {
-    if (HasChatTemplate(directory)) {
-      spec->Refuse("chat template", "tokenizer_config.json: chat_template",
-                   "the reference renders every pair as a chat message; chat templates are not supported");
-      return;
-    }
-    spec->modules.push_back(Transformer("text-generation"));
+    spec->modules.push_back(Transformer(directory, "text-generation", "logits"));
     spec->modules.push_back(SyntheticModule("LogitScore", {{"true_token", "yes"}, {"false_token", "no"}}));
     return;
   }
@@ -73,7 +75,7 @@ void CrossEncoder(const ModelDirectory& directory, const JsonRef& config, ModelS
                  "no *ForSequenceClassification: the reference would add a head with random weights");
     return;
   }
-  spec->modules.push_back(Transformer("sequence-classification"));
+  spec->modules.push_back(Transformer(directory, "sequence-classification", "logits"));
 }
 
 }  // namespace
@@ -82,7 +84,7 @@ void DefaultModules(const ModelDirectory& directory, const JsonRef& config, Mode
   if (spec->as == "dense") {
     Dense(directory, config, spec);
   } else if (spec->as == "sparse") {
-    Sparse(config, spec);
+    Sparse(directory, config, spec);
   } else if (spec->as == "cross-encoder") {
     CrossEncoder(directory, config, spec);
   } else if (AnyArchitecture(config, "HF_ColBERT")) {

@@ -17,6 +17,13 @@ bool IsSentenceNormalize(const ModuleSpec& module) {
   return module.type == "Normalize" && (!input.is_string() || input.String().value() == "sentence_embedding");
 }
 
+// What gives vectors their unit length: token vectors where the model is multi-vector.
+bool IsOutputNormalize(const ModelSpec& spec, const ModuleSpec& module) {
+  if (spec.as != "multi-vector") return IsSentenceNormalize(module);
+  const JsonRef input = module.Config()["module_input_name"];
+  return module.type == "Normalize" && input.is_string() && input.String().value() == "token_embeddings";
+}
+
 ModuleSpec* FindModule(ModelSpec* spec, std::string_view type) {
   for (ModuleSpec& module : spec->modules) {
     if (module.type == type) return &module;
@@ -62,11 +69,15 @@ void OverrideNormalize(const SpecOptions& options, ModelSpec* spec) {
     spec->Refuse("override normalize", "--override", "expected true or false, got " + WriteJson(*value));
     return;
   }
-  const bool has = std::any_of(spec->modules.begin(), spec->modules.end(), IsSentenceNormalize);
+  const auto normalizes = [&](const ModuleSpec& module) { return IsOutputNormalize(*spec, module); };
+  const bool has = std::any_of(spec->modules.begin(), spec->modules.end(), normalizes);
   spec->settings.Record("normalize", *value, OverrideSource("normalize", *value));
   spec->settings.AddConflict("normalize", json::value(has), SettingSource::File("modules.json", ""));
-  if (!value->get_bool()) std::erase_if(spec->modules, IsSentenceNormalize);
-  if (value->get_bool() && !has) spec->modules.push_back(SyntheticModule("Normalize", {}));
+  if (!value->get_bool()) std::erase_if(spec->modules, normalizes);
+  if (!value->get_bool() || has) return;
+  const bool tokens = spec->as == "multi-vector";
+  spec->modules.push_back(
+      SyntheticModule("Normalize", tokens ? json::object{{"module_input_name", "token_embeddings"}} : json::object()));
 }
 
 // `dense=[]`, `dense=false` or `dense=N` keeps none or the first N projections; `dense_activation=false` takes their
@@ -185,8 +196,7 @@ void RecordNormalize(ModelSpec* spec) {
   bool has = false;
   for (size_t i = 0; i < spec->modules.size(); ++i) {
     const ModuleSpec& module = spec->modules[i];
-    const bool counts = spec->as == "multi-vector" ? module.type == "Normalize" : IsSentenceNormalize(module);
-    if (!counts) continue;
+    if (!IsOutputNormalize(*spec, module)) continue;
     has = true;
     if (module.config_file.empty() && module.path.empty()) continue;  // put there by the reference's rules
     source = SettingSource::File("modules.json", "[" + std::to_string(i) + "].type");
