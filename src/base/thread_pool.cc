@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
 #include <cstdio>
 #include <mutex>
 #include <thread>
@@ -14,34 +14,95 @@
 
 namespace truevec {
 
+namespace {
+
+// How long an idle thread watches for work before it sleeps in the kernel: longer than the serial work between two
+// loops of a forward pass (a few microseconds), shorter than what a neighbour on a busy machine would notice.
+constexpr std::chrono::microseconds kSpin{30};
+
+void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Watches for at most kSpin; whether `ready` came true.
+template <typename Ready>
+bool SpinUntil(Ready ready) {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (ready()) return true;
+      Pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return ready();
+}
+
+}  // namespace
+
+// A loop is open while its caller runs units; workers that come while it is open enter and leave. The caller closes it
+// and waits for those inside only: a worker that sleeps or was descheduled delays nobody.
 struct ThreadPool::State {
+  // Fields of `gate`.
+  static constexpr uint64_t kOpen = uint64_t{1} << 31;
+  static constexpr uint64_t kInside = kOpen - 1;
+  static constexpr int kGenerationShift = 32;
+
   std::mutex loop_mutex;  // held by the caller for a whole loop
-  std::mutex mutex;
-  std::condition_variable wake;
-  std::condition_variable done;
   const FunctionRef<void(int64_t, int)>* body = nullptr;
   int64_t units = 0;
   std::atomic<int64_t> next{0};
-  uint64_t generation = 0;
-  int running = 0;
-  bool stop = false;
+  std::atomic<uint64_t> gate{0};   // generation, open, workers inside
+  std::atomic<uint32_t> wake{0};   // changes with each loop; idle workers sleep on it
+  std::atomic<uint32_t> leave{0};  // changes when the last worker leaves a closed loop; the caller sleeps on it
+  std::atomic<bool> stop{false};
   std::vector<std::thread> workers;
 
   void RunUnits(int worker) {
     for (int64_t unit = next.fetch_add(1); unit < units; unit = next.fetch_add(1)) (*body)(unit, worker);
   }
 
+  static bool HasWork(uint64_t gate_value, uint64_t seen) {
+    return (gate_value & kOpen) != 0 && gate_value >> kGenerationShift != seen;
+  }
+
   void WorkerLoop(int worker) {
     uint64_t seen = 0;
-    std::unique_lock lock(mutex);
     while (true) {
-      wake.wait(lock, [&] { return stop || generation != seen; });
-      if (stop) return;
-      seen = generation;
-      lock.unlock();
+      const uint32_t ticket = wake.load();
+      const bool ready = SpinUntil([&] { return stop.load() || HasWork(gate.load(), seen); });
+      if (stop.load()) return;
+      if (!ready) {
+        if (wake.load() == ticket) wake.wait(ticket);
+        continue;
+      }
+      uint64_t value = gate.load();
+      if (!HasWork(value, seen) || !gate.compare_exchange_strong(value, value + 1)) continue;
+      seen = value >> kGenerationShift;
       RunUnits(worker);
-      lock.lock();
-      if (--running == 0) done.notify_one();
+      if ((gate.fetch_sub(1) & (kOpen | kInside)) == 1) {
+        leave.fetch_add(1);
+        leave.notify_one();
+      }
+    }
+  }
+
+  void RunLoop() {
+    next.store(0);
+    const uint64_t generation = (gate.load() >> kGenerationShift) + 1;
+    gate.store(generation << kGenerationShift | kOpen);
+    wake.fetch_add(1);
+    wake.notify_all();
+    RunUnits(0);
+    gate.fetch_and(~kOpen);
+    const auto empty = [&] { return (gate.load() & kInside) == 0; };
+    while (!SpinUntil(empty)) {
+      const uint32_t ticket = leave.load();
+      if (empty()) break;
+      leave.wait(ticket);
     }
   }
 };
@@ -54,10 +115,8 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
 }
 
 ThreadPool::~ThreadPool() {
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->stop = true;
-  }
+  state_->stop.store(true);
+  state_->wake.fetch_add(1);
   state_->wake.notify_all();
   for (std::thread& worker : state_->workers) worker.join();
 }
@@ -71,18 +130,9 @@ void ThreadPool::ParallelFor(int64_t units, FunctionRef<void(int64_t unit, int w
     for (int64_t unit = 0; unit < units; ++unit) body(unit, 0);
     return;
   }
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->body = &body;
-    state_->units = units;
-    state_->next = 0;
-    state_->running = static_cast<int>(state_->workers.size());
-    ++state_->generation;
-  }
-  state_->wake.notify_all();
-  state_->RunUnits(0);
-  std::unique_lock lock(state_->mutex);
-  state_->done.wait(lock, [&] { return state_->running == 0; });
+  state_->body = &body;
+  state_->units = units;
+  state_->RunLoop();
 }
 
 int AvailableCpus() {

@@ -1,5 +1,6 @@
 // A fixed set of threads that run one parallel loop at a time: units are taken from an atomic counter, so results
-// must not depend on who runs which unit. Spin briefly, then park (research: spinning for ever starves neighbours).
+// must not depend on who runs which unit. Idle threads spin for 30 microseconds, then sleep: a fork and join costs
+// about a microsecond inside a forward pass, and nothing afterwards.
 #ifndef TRUEVEC_BASE_THREAD_POOL_H_
 #define TRUEVEC_BASE_THREAD_POOL_H_
 

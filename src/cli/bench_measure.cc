@@ -83,13 +83,13 @@ Memory ProcessMemory() {
   return memory;
 }
 
-Result<double> RunProcess(const std::vector<std::string>& command) {
+Result<double> RunProcess(const std::vector<std::string>& command, bool show_output) {
   std::vector<char*> arguments;
   for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+  if (!show_output) posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
   const double start = Seconds(CLOCK_MONOTONIC);
   pid_t child = 0;
   const int failed = posix_spawn(&child, arguments[0], &actions, nullptr, arguments.data(), environ);

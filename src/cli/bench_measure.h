@@ -31,8 +31,9 @@ struct Memory {
 };
 Memory ProcessMemory();
 
-// Seconds from fork to the end of `command` (its output dropped); an error when it does not exit with 0.
-Result<double> RunProcess(const std::vector<std::string>& command);
+// Seconds from fork to the end of `command`; an error when it does not exit with 0. Its output is dropped unless
+// `show_output`.
+Result<double> RunProcess(const std::vector<std::string>& command, bool show_output = false);
 
 }  // namespace truevec::cli
 

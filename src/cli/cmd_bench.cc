@@ -2,6 +2,8 @@
 //
 // Wall time is the median of the repeats; CPU seconds count all threads and are the figure to trust on a busy machine.
 // "% peak" is flops / (threads x peak x wall), "% peak cpu" is flops / (peak x CPU seconds).
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -78,6 +80,7 @@ class BenchCommand : public Command {
     app->add_option("--repeats", repeats_, "Repeats of each workload (short ones take more)")
         ->check(CLI::Range(1, 1000));
     app->add_option("--as", as_, "Which Sentence Transformers class loads a directory that does not say");
+    app->add_flag("--peers", peers_, "Run other engines beside truevec, interleaved (./dev bench peers installs them)");
     app->add_option("--write-texts", write_texts_, "Write the texts of the workloads as JSON to FILE and stop");
   }
   Status Run(const CommonOptions& common) override;
@@ -92,12 +95,14 @@ class BenchCommand : public Command {
   Result<Row> RunEmbed(const Workload& workload) const;
   Result<Row> RunTokenize() const;
   Result<Row> RunStart(const CommonOptions& common) const;
+  Status RunPeers(const CommonOptions& common) const;
 
   std::string model_;
   std::string as_;
   std::string write_texts_;
   std::vector<std::string> workloads_;
   int repeats_ = 5;
+  bool peers_ = false;
   std::shared_ptr<const Embedder> embedder_;
 };
 
@@ -185,6 +190,26 @@ Result<Row> BenchCommand::RunStart(const CommonOptions& common) const {
   return row;
 }
 
+// bench/peers of the checkout that this binary was built in: build/<preset>/bin/truevec.
+Status BenchCommand::RunPeers(const CommonOptions& common) const {
+  char self[4096];
+  const ssize_t length = readlink("/proc/self/exe", self, sizeof self);
+  std::string root(self, length > 0 ? static_cast<size_t>(length) : 0);
+  for (int level = 0; level < 4 && !root.empty(); ++level) root.resize(root.find_last_of('/'));
+  const std::string python = root + "/.venv/peers/bin/python";
+  const std::string runner = root + "/bench/peers/run.py";
+  if (!FileExists(python) || !FileExists(runner)) {
+    return UsageError("--peers needs " + runner + " and " + python + ": run ./dev bench peers once in a checkout");
+  }
+  std::vector<std::string> command = {python, runner, "--model", model_, "--repeats", std::to_string(repeats_)};
+  command.insert(command.end(), {"--threads", std::to_string(common.threads == 0 ? AvailableCpus() : common.threads)});
+  std::string workloads;
+  for (const std::string& name : workloads_) workloads += (workloads.empty() ? "" : ",") + name;
+  if (!workloads.empty()) command.insert(command.end(), {"--workloads", workloads});
+  if (common.json) command.emplace_back("--json");
+  return RunProcess(command, true).status();
+}
+
 void PrintTable(const json::object& report) {
   std::printf("%s  %s  %s  %lld threads  peak %.1f GFLOP/s a core (float32 FMA)\n",
               report.at("model").get_string().c_str(), report.at("isa").get_string().c_str(),
@@ -207,6 +232,7 @@ void PrintTable(const json::object& report) {
 
 Status BenchCommand::Run(const CommonOptions& common) {
   TV_RETURN_IF_ERROR(CheckNames());
+  if (peers_) return RunPeers(common);
   Status loaded;
   const Sample load = Measure([&] { loaded = LoadEmbedder(model_, common, as_, &embedder_); });
   TV_RETURN_IF_ERROR(loaded);

@@ -40,15 +40,15 @@ void AddCommonOptions(CLI::App* app, CommonOptions* common) {
   app->add_flag("-v,--verbose", common->verbose, "More messages on stderr");
   app->add_option("--threads", common->threads, "Compute threads; 0: all CPUs of this process")
       ->check(CLI::Range(0, 1024));
-  app->add_option("--dtype", common->dtype, "Precision of the matrix products: float32");
+  app->add_option("--dtype", common->dtype, "Precision of the matrix products: float32, bfloat16, int8");
   app->add_option("--override", common->overrides, "KEY=VALUE in place of what the model's files say (repeatable)")
       ->allow_extra_args(false);
-  app->add_option("--isa", common->isa, "Force an instruction set: avx512, avx2, scalar");
   app->add_option("--revision", common->revision, "Branch, tag or commit of a hub id");
   app->add_option("--cache-dir", common->cache_dir, "Hugging Face cache to look hub ids up in");
   app->add_flag("--offline", common->offline, "Never use the network (also HF_HUB_OFFLINE=1)");
   app->add_option("--log-format", common->log_format, "Messages on stderr: text or json")
       ->check(CLI::IsMember({"text", "json"}));
+  app->add_option("--isa", common->isa, "Force an instruction set: avx512, avx2, neon, scalar");
 }
 
 // --max-length -> TRUEVEC_MAX_LENGTH
@@ -156,9 +156,7 @@ Status LoadEmbedder(const std::string& model, const CommonOptions& common, const
 Result<SpecOptions> SpecOptionsFrom(const CommonOptions& common, const std::string& as, const std::string& default_as) {
   SpecOptions options;
   TV_ASSIGN_OR_RETURN(options.overrides, Overrides::Parse(common.overrides));
-  if (common.dtype != "float32") {
-    return UsageError("dtype \"" + common.dtype + "\" is not supported; expected float32");
-  }
+  TV_ASSIGN_OR_RETURN(options.compute_type, ComputeTypeByName(common.dtype));
   options.as = as;
   options.default_as = default_as;
   options.find_model = [common](const std::string& id) {

@@ -17,11 +17,6 @@ namespace {
 
 Error ToError(const Status& status) { return {ExitCode(status.code()), status.message()}; }
 
-Result<ComputeType> ParseDtype(const std::string& name) {
-  if (name == "float32") return ComputeType::kFloat32;
-  return UsageError("dtype \"" + name + "\" is not supported; expected float32");
-}
-
 EncodeTextOptions EncodeOptionsOf(const EmbedParams& params) {
   EncodeTextOptions options;
   options.prompt = {params.prompt, params.prompt_name, params.task};
@@ -200,7 +195,7 @@ Error Embedder::Load(const std::string& path, const LoadParams& params, std::sha
     auto overrides = Overrides::Parse(params.overrides);
     if (!overrides.ok()) return ToError(overrides.status());
     options.overrides = std::move(overrides).value();
-    auto type = ParseDtype(params.dtype);
+    auto type = ComputeTypeByName(params.dtype);
     if (!type.ok()) return ToError(type.status());
     options.compute_type = *type;
     options.as = params.as;

@@ -64,9 +64,7 @@ Result<std::shared_ptr<const ServingModel>> ServingModel::Load(const std::string
                                                                std::span<const float> calibration, int64_t width) {
   SpecOptions options;
   TV_ASSIGN_OR_RETURN(options.overrides, Overrides::Parse(params.overrides));
-  if (params.dtype != "float32") {
-    return UsageError("dtype \"" + params.dtype + "\" is not supported; expected float32");
-  }
+  TV_ASSIGN_OR_RETURN(options.compute_type, ComputeTypeByName(params.dtype));
   options.as = params.as;
   std::shared_ptr<ServingModel> model(new ServingModel());
   TV_ASSIGN_OR_RETURN(model->pipeline_, Pipeline::Load(path, options, &model->report_));

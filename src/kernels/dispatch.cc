@@ -15,6 +15,10 @@ extern const KernelTable kTable;
 namespace avx512 {
 extern const KernelTable kTable;
 }
+#elif defined(__aarch64__)
+namespace neon {
+extern const KernelTable kTable;
+}
 #endif
 
 namespace {
@@ -26,11 +30,18 @@ struct Available {
   Available() {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl")) {
+#ifdef TRUEVEC_SIMDE
+    const bool emulated = true;
+#else
+    const bool emulated = false;
+#endif
+    if (emulated || (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))) {
       tables[count++] = &avx512::kTable;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables[count++] = &avx2::kTable;
+#elif defined(__aarch64__)
+    tables[count++] = &neon::kTable;  // part of the base architecture
 #endif
     tables[count++] = &scalar::kTable;
   }

@@ -7,8 +7,8 @@
 // this: FMA over k inside a block, block sums added in order.
 // The isa file gives kIsaTileRows and IsaPanels(rows), how many panels a tile of that many rows takes at most.
 
-template <int kRows, int kPanels>
-static inline __attribute__((always_inline)) void TileStep(int64_t i, const float* a, int64_t lda, const float* b,
+template <int kRows, int kPanels, typename Weight>
+static inline __attribute__((always_inline)) void TileStep(int64_t i, const float* a, int64_t lda, const Weight* b,
                                                            int64_t panel_stride, F16 (&acc)[kRows][kPanels]) {
   F16 row[kPanels];
 #pragma GCC unroll 4
@@ -21,8 +21,8 @@ static inline __attribute__((always_inline)) void TileStep(int64_t i, const floa
   }
 }
 
-template <int kRows, int kPanels>
-static inline void TileBlock(int64_t k, const float* a, int64_t lda, const float* b, int64_t panel_stride, float* tile,
+template <int kRows, int kPanels, typename Weight>
+static inline void TileBlock(int64_t k, const float* a, int64_t lda, const Weight* b, int64_t panel_stride, float* tile,
                              int64_t ldt, bool first) {
   F16 acc[kRows][kPanels];
 #pragma GCC unroll 12
@@ -34,10 +34,10 @@ static inline void TileBlock(int64_t k, const float* a, int64_t lda, const float
   if (kPanels == 1) {  // unrolled: 1 to 3 % (wider tiles spill)
     for (; i + 4 <= k; i += 4) {
 #pragma GCC unroll 4
-      for (int u = 0; u < 4; ++u) TileStep<kRows, kPanels>(i + u, a, lda, b, panel_stride, acc);
+      for (int u = 0; u < 4; ++u) TileStep<kRows, kPanels, Weight>(i + u, a, lda, b, panel_stride, acc);
     }
   }
-  for (; i < k; ++i) TileStep<kRows, kPanels>(i, a, lda, b, panel_stride, acc);
+  for (; i < k; ++i) TileStep<kRows, kPanels, Weight>(i, a, lda, b, panel_stride, acc);
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -49,12 +49,13 @@ static inline void TileBlock(int64_t k, const float* a, int64_t lda, const float
 }
 
 // One register tile; `panels` is at most IsaPanels(rows).
-static inline void TileAny(int64_t rows, int64_t panels, int64_t k, const float* a, int64_t lda, const float* b,
+template <typename Weight>
+static inline void TileAny(int64_t rows, int64_t panels, int64_t k, const float* a, int64_t lda, const Weight* b,
                            int64_t panel_stride, float* tile, int64_t ldt, bool first) {
   switch (rows * 8 + panels) {
-#define TV_TILE_CASE(r, p)                                         \
-  case (r) * 8 + (p):                                              \
-    TileBlock<r, p>(k, a, lda, b, panel_stride, tile, ldt, first); \
+#define TV_TILE_CASE(r, p)                                                 \
+  case (r) * 8 + (p):                                                      \
+    TileBlock<r, p, Weight>(k, a, lda, b, panel_stride, tile, ldt, first); \
     return;
     TV_TILE_CASES
 #undef TV_TILE_CASE
@@ -70,31 +71,60 @@ static inline int64_t KBlock(int64_t k) {
   return blocks <= 1 ? (k > 0 ? k : 1) : (k + blocks - 1) / blocks;
 }
 
-static inline void Epilogue(const GemmArgs& g, int64_t rows, int64_t row0, int64_t panel, const float* tile,
-                            int64_t ldt) {
-  const int64_t column = panel * kPanel;
-  const int64_t count = g.n - column < kPanel ? g.n - column : kPanel;
-  const F16 bias = g.bias != nullptr ? LoadN(g.bias + column, count) : Set1(0.0f);
-  for (int64_t r = 0; r < rows; ++r) {
-    F16 x = Load(tile + r * ldt);
-    if (g.bias != nullptr) x = Add(x, bias);
-    x = ApplyAct(g.act, x);
-    float* out = g.c + (row0 + r) * g.ldc + column;
-    if (g.residual != nullptr) x = Add(x, LoadN(g.residual + (row0 + r) * g.ldr + column, count));
-    if (count == kPanel) {
-      Store(out, x);
-    } else {
-      StoreN(out, x, count);
-    }
+// One strip of 16 columns: what is added and applied to a finished sum.
+struct Strip {
+  int64_t column, count;
+  F16 bias;
+};
+
+static inline Strip StripOf(const GemmArgs& g, int64_t panel) {
+  Strip s;
+  s.column = panel * kPanel;
+  s.count = g.n - s.column < kPanel ? g.n - s.column : kPanel;
+  s.bias = g.bias != nullptr ? LoadN(g.bias + s.column, s.count) : Set1(0.0f);
+  return s;
+}
+
+static inline void Finish(const GemmArgs& g, const Strip& s, int64_t row, F16 x) {
+  if (g.bias != nullptr) x = Add(x, s.bias);
+  x = ApplyAct(g.act, x);
+  float* out = g.c + row * g.ldc + s.column;
+  if (g.residual != nullptr) x = Add(x, LoadN(g.residual + row * g.ldr + s.column, s.count));
+  if (s.count == kPanel) {
+    Store(out, x);
+  } else {
+    StoreN(out, x, s.count);
   }
 }
 
-static void Gemm(const GemmArgs& g, int64_t panel_begin, int64_t panel_end) {
-  constexpr int64_t kMaxPanels = 4;
-  constexpr int64_t kRowBlock = 48 / kIsaTileRows * kIsaTileRows;
-  alignas(64) float scratch[kRowBlock * kMaxPanels * kPanel];
+static inline void Epilogue(const GemmArgs& g, int64_t rows, int64_t row0, int64_t panel, const float* tile,
+                            int64_t ldt) {
+  const Strip strip = StripOf(g, panel);
+  for (int64_t r = 0; r < rows; ++r) Finish(g, strip, row0 + r, Load(tile + r * ldt));
+}
+
+// Asks for one of `shares` parts of the weights that follow, which the next block of k or the next panel reads: the far
+// cache's latency hides behind the tiles of this block. A prefetch beyond the end does nothing.
+template <typename Weight>
+static inline void PrefetchShare(const Weight* next, int64_t count, int64_t share, int64_t shares) {
+  constexpr int64_t kLine = 64 / (int64_t)sizeof(Weight);
+  for (int64_t i = count * share / shares / kLine * kLine; i < count * (share + 1) / shares; i += kLine) {
+    __builtin_prefetch(next + i, 0, 2);
+  }
+}
+
+template <typename Weight>
+static inline void GemmWith(const GemmArgs& g, const Weight* packed, int64_t panel_begin, int64_t panel_end) {
+  // Rows of a block: 256 KiB of a, so that the weights come from afar as few times as the second-level cache allows.
+  constexpr int64_t kBlockFloats = 1 << 16;
+  constexpr int64_t kMaxRows = 192;
+  constexpr int64_t kMaxPanels = 4;  // more than two only in tiles of at most three rows
+  alignas(64) float scratch[(kMaxRows * 2 + kIsaTileRows * kMaxPanels) * kPanel];
   const int64_t tiles = (g.m + kIsaTileRows - 1) / kIsaTileRows;
-  const int64_t tiles_per_block = kRowBlock / kIsaTileRows;
+  const int64_t fitting = kBlockFloats / (g.k > 0 ? g.k : 1) / kIsaTileRows;
+  const int64_t tiles_per_block = fitting < 2                         ? 2
+                                  : fitting > kMaxRows / kIsaTileRows ? kMaxRows / kIsaTileRows
+                                                                      : fitting;
   const int64_t blocks = (tiles + tiles_per_block - 1) / tiles_per_block;
   const int64_t block_k = KBlock(g.k);
   const int64_t panel_stride = g.k * kPanel;
@@ -106,11 +136,12 @@ static void Gemm(const GemmArgs& g, int64_t panel_begin, int64_t panel_end) {
     const int64_t rows = g.m * tile1 / tiles - row0;
     for (int64_t panel = panel_begin; panel < panel_end; panel += wide) {
       const int64_t panels = panel_end - panel < wide ? panel_end - panel : wide;
-      const float* b = g.packed + panel * panel_stride;
+      const Weight* b = packed + panel * panel_stride;
       for (int64_t k0 = 0; k0 == 0 || k0 < g.k; k0 += block_k) {
         const int64_t kn = g.k - k0 < block_k ? g.k - k0 : block_k;
         for (int64_t t = tile0; t < tile1; ++t) {
           const int64_t r = g.m * t / tiles;
+          PrefetchShare(b + (k0 + kn) * kPanel, kn * panels * kPanel, t - tile0, tile1 - tile0);
           TileAny(g.m * (t + 1) / tiles - r, panels, kn, g.a + r * g.lda + k0, g.lda, b + k0 * kPanel, panel_stride,
                   scratch + (r - row0) * wide * kPanel, wide * kPanel, k0 == 0);
         }
@@ -119,6 +150,14 @@ static void Gemm(const GemmArgs& g, int64_t panel_begin, int64_t panel_end) {
         Epilogue(g, rows, row0, panel + p, scratch + p * kPanel, wide * kPanel);
       }
     }
+  }
+}
+
+static void Gemm(const GemmArgs& g, int64_t panel_begin, int64_t panel_end) {
+  if (g.weights == Weights::kBFloat16) {
+    GemmWith(g, (const uint16_t*)g.packed, panel_begin, panel_end);
+  } else {
+    GemmWith(g, (const float*)g.packed, panel_begin, panel_end);
   }
 }
 

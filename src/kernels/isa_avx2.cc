@@ -22,6 +22,7 @@ constexpr int64_t kPeakChains = 5;
 #include "kernels/simd_avx2.h"
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
+#include "kernels/gemm_int8-inl.h"
 #include "kernels/rows-inl.h"
 #include "kernels/peak-inl.h"
 // clang-format on
@@ -29,8 +30,8 @@ constexpr int64_t kPeakChains = 5;
 }  // namespace
 
 extern const KernelTable kTable;
-const KernelTable kTable = {"avx2",  Gemm,       Tile,        Softmax, Activate, LayerNorm,
-                            RmsNorm, SumSquares, AddToDouble, Divide,  PeakFma};
+const KernelTable kTable = {"avx2",    Gemm,    GemmInt8,   QuantizeRow, Tile,   Softmax, Activate,
+                            LayerNorm, RmsNorm, SumSquares, AddToDouble, Divide, PeakFma};
 
 }  // namespace truevec::kernels::avx2
 #endif

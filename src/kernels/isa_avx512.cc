@@ -1,6 +1,12 @@
 // The avx512 kernel table: the algorithms of *-inl.h over simd_avx512.h, in a namespace of their own.
 #if defined(__x86_64__)
+#ifdef TRUEVEC_SIMDE  // tests/isa: the instructions emulated, for CPUs without them
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx512.h>
+#include "../../tests/isa/simde_missing.h"
+#else
 #include <immintrin.h>
+#endif
 #include <stdint.h>
 
 #include "kernels/kernels.h"
@@ -24,6 +30,7 @@ constexpr int64_t kPeakChains = 12;
 #include "kernels/simd_avx512.h"
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
+#include "kernels/gemm_int8-inl.h"
 #include "kernels/rows-inl.h"
 #include "kernels/peak-inl.h"
 // clang-format on
@@ -31,8 +38,8 @@ constexpr int64_t kPeakChains = 12;
 }  // namespace
 
 extern const KernelTable kTable;
-const KernelTable kTable = {"avx512", Gemm,       Tile,        Softmax, Activate, LayerNorm,
-                            RmsNorm,  SumSquares, AddToDouble, Divide,  PeakFma};
+const KernelTable kTable = {"avx512",  Gemm,    GemmInt8,   QuantizeRow, Tile,   Softmax, Activate,
+                            LayerNorm, RmsNorm, SumSquares, AddToDouble, Divide, PeakFma};
 
 }  // namespace truevec::kernels::avx512
 #endif

@@ -19,6 +19,7 @@ constexpr int64_t kPeakChains = 2;
 #include "kernels/simd_scalar.h"
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
+#include "kernels/gemm_int8-inl.h"
 #include "kernels/rows-inl.h"
 #include "kernels/peak-inl.h"
 // clang-format on
@@ -26,7 +27,7 @@ constexpr int64_t kPeakChains = 2;
 }  // namespace
 
 extern const KernelTable kTable;
-const KernelTable kTable = {"scalar", Gemm,       Tile,        Softmax, Activate, LayerNorm,
-                            RmsNorm,  SumSquares, AddToDouble, Divide,  PeakFma};
+const KernelTable kTable = {"scalar",  Gemm,    GemmInt8,   QuantizeRow, Tile,   Softmax, Activate,
+                            LayerNorm, RmsNorm, SumSquares, AddToDouble, Divide, PeakFma};
 
 }  // namespace truevec::kernels::scalar

@@ -19,17 +19,27 @@ inline constexpr int64_t kLanes = 16;
 
 enum class Act : int { kNone, kGelu, kGeluTanh, kQuickGelu, kRelu, kSilu, kTanh, kSigmoid, kMish, kGelu10 };
 
+// How packed weights are stored. kBFloat16 is widened exactly while it is read: the product is that of the widened
+// weights, bit by bit.
+enum class Weights : int { kFloat32, kBFloat16, kInt8 };
+
 struct GemmArgs {
   int64_t m, n, k;
   const float* a;  // [m, k], row stride lda
   int64_t lda;
-  const float* packed;  // [ceil(n / 16)][k][16]
-  const float* bias;    // [n] or null
+  const void* packed;  // [ceil(n / 16)][k][16]; kInt8: [ceil(n / 16)][ceil(k / 2)][16][2]
+  Weights weights;
+  const float* bias;  // [n] or null
   Act act;
   const float* residual;  // [m, n], row stride ldr, or null; added after the activation; may alias c
   int64_t ldr;
   float* c;  // [m, n], row stride ldc
   int64_t ldc;
+  // gemm_int8 only, in place of a: [m, k rounded up to even], row stride ldq, by quantize_row.
+  const int16_t* quantized;
+  int64_t ldq;
+  const float* row_scales;     // [m]
+  const float* column_scales;  // [n]
 };
 
 // out[rows, panels * 16] = a[rows, k] x b; b is `panels` panels of [k][16], panel_stride floats apart. Blocks of k
@@ -60,6 +70,11 @@ struct KernelTable {
   const char* name;
   // c = act(a b + bias) + residual for panels [panel_begin, panel_end).
   void (*gemm)(const GemmArgs& args, int64_t panel_begin, int64_t panel_end);
+  // The same from quantized rows and kInt8 weights; integer sums, then act(sum * row scale * column scale + bias).
+  // REQUIRES: k * limit * 127 < 2^31 with quantize_row's limit.
+  void (*gemm_int8)(const GemmArgs& args, int64_t panel_begin, int64_t panel_end);
+  // q = round(x * limit / max|x|), padded to an even count; returns max|x| / limit. limit <= 32767.
+  float (*quantize_row)(const float* x, int64_t n, int64_t limit, int16_t* q);
   void (*tile)(const TileArgs& args);
   // Returns the sum of exp; 0 when nothing is visible.
   double (*softmax)(const SoftmaxArgs& args);

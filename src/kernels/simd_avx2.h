@@ -17,6 +17,13 @@ TV_INLINE F16 Load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps
 TV_INLINE F16 LoadN(const float* p, int64_t n) {
   return {_mm256_maskload_ps(p, TailMask(n)), _mm256_maskload_ps(p + 8, TailMask(n - 8))};
 }
+// bfloat16 bits, widened exactly.
+TV_INLINE __m256 WidenBf16(__m128i bits) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+TV_INLINE F16 Load(const uint16_t* p) {
+  return {WidenBf16(_mm_loadu_si128((const __m128i*)p)), WidenBf16(_mm_loadu_si128((const __m128i*)(p + 8)))};
+}
 TV_INLINE void Store(float* p, F16 x) {
   _mm256_storeu_ps(p, x.a);
   _mm256_storeu_ps(p + 8, x.b);
@@ -86,4 +93,40 @@ TV_INLINE void StoreD(double* p, D16 x) {
   _mm256_storeu_pd(p + 4, x.b);
   _mm256_storeu_pd(p + 8, x.c);
   _mm256_storeu_pd(p + 12, x.d);
+}
+
+// 16 lanes of int32.
+struct I16 {
+  __m256i a, b;
+};
+using P16 = I16;  // 16 columns of two neighbouring k, as int16
+TV_INLINE I16 ZeroI() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+TV_INLINE I16 LoadI(const int32_t* p) {
+  return {_mm256_loadu_si256((const __m256i*)p), _mm256_loadu_si256((const __m256i*)(p + 8))};
+}
+TV_INLINE void StoreI(int32_t* p, I16 x) {
+  _mm256_storeu_si256((__m256i*)p, x.a);
+  _mm256_storeu_si256((__m256i*)(p + 8), x.b);
+}
+TV_INLINE I16 AddI(I16 x, I16 y) { return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)}; }
+TV_INLINE F16 ToFloats(I16 x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+// 16 columns of two neighbouring k, int8 widened to int16.
+TV_INLINE P16 LoadPairs(const int8_t* p) {
+  return {_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)p)),
+          _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(p + 16)))};
+}
+TV_INLINE P16 SetPair(const int16_t* p) {
+  int32_t pair;
+  __builtin_memcpy(&pair, p, 4);
+  const __m256i v = _mm256_set1_epi32(pair);
+  return {v, v};
+}
+// acc + x0 y0 + x1 y1
+TV_INLINE I16 DotPairs(I16 acc, P16 x, P16 y) {
+  return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(x.a, y.a)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(x.b, y.b))};
+}
+// Integral values within int16, 16 of them.
+TV_INLINE void StoreInt16(int16_t* p, F16 x) {
+  const __m256i packed = _mm256_packs_epi32(_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b));
+  _mm256_storeu_si256((__m256i*)p, _mm256_permute4x64_epi64(packed, 0xD8));
 }

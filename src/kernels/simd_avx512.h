@@ -11,6 +11,10 @@ TV_INLINE __mmask16 TailMask(int64_t n) { return n >= 16 ? (__mmask16)0xFFFF : (
 TV_INLINE F16 Set1(float x) { return {_mm512_set1_ps(x)}; }
 TV_INLINE F16 Load(const float* p) { return {_mm512_loadu_ps(p)}; }
 TV_INLINE F16 LoadN(const float* p, int64_t n) { return {_mm512_maskz_loadu_ps(TailMask(n), p)}; }
+// bfloat16 bits, widened exactly.
+TV_INLINE F16 Load(const uint16_t* p) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16))};
+}
 TV_INLINE void Store(float* p, F16 x) { _mm512_storeu_ps(p, x.v); }
 TV_INLINE void StoreN(float* p, F16 x, int64_t n) { _mm512_mask_storeu_ps(p, TailMask(n), x.v); }
 TV_INLINE F16 Add(F16 x, F16 y) { return {_mm512_add_ps(x.v, y.v)}; }
@@ -46,4 +50,34 @@ TV_INLINE D16 LoadD(const double* p) { return {_mm512_loadu_pd(p), _mm512_loadu_
 TV_INLINE void StoreD(double* p, D16 x) {
   _mm512_storeu_pd(p, x.a);
   _mm512_storeu_pd(p + 8, x.b);
+}
+
+// 16 lanes of int32.
+struct I16 {
+  __m512i v;
+};
+using P16 = I16;  // 16 columns of two neighbouring k, as int16
+TV_INLINE I16 ZeroI() { return {_mm512_setzero_si512()}; }
+TV_INLINE I16 LoadI(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
+TV_INLINE void StoreI(int32_t* p, I16 x) { _mm512_storeu_si512(p, x.v); }
+TV_INLINE I16 AddI(I16 x, I16 y) { return {_mm512_add_epi32(x.v, y.v)}; }
+TV_INLINE F16 ToFloats(I16 x) { return {_mm512_cvtepi32_ps(x.v)}; }
+// 16 columns of two neighbouring k, int8 widened to int16.
+TV_INLINE P16 LoadPairs(const int8_t* p) { return {_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)p))}; }
+TV_INLINE P16 SetPair(const int16_t* p) {
+  int32_t pair;
+  __builtin_memcpy(&pair, p, 4);
+  return {_mm512_set1_epi32(pair)};
+}
+// acc + x0 y0 + x1 y1
+TV_INLINE I16 DotPairs(I16 acc, P16 x, P16 y) {
+#ifdef __AVX512VNNI__
+  return {_mm512_dpwssd_epi32(acc.v, x.v, y.v)};
+#else
+  return {_mm512_add_epi32(acc.v, _mm512_madd_epi16(x.v, y.v))};
+#endif
+}
+// Integral values within int16, 16 of them.
+TV_INLINE void StoreInt16(int16_t* p, F16 x) {
+  _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x.v)));
 }

@@ -18,6 +18,15 @@ static inline F16 Load(const float* p) {
   TV_LANES r.v[i] = p[i];
   return r;
 }
+// bfloat16 bits, widened exactly.
+static inline F16 Load(const uint16_t* p) {
+  F16 r;
+  TV_LANES {
+    const uint32_t bits = (uint32_t)p[i] << 16;
+    __builtin_memcpy(&r.v[i], &bits, 4);
+  }
+  return r;
+}
 static inline F16 LoadN(const float* p, int64_t n) {
   F16 r;
   TV_LANES r.v[i] = i < n ? p[i] : 0.0f;
@@ -121,4 +130,49 @@ static inline D16 LoadD(const double* p) {
   return r;
 }
 static inline void StoreD(double* p, D16 a) { TV_LANES p[i] = a.v[i]; }
+// 16 lanes of int32.
+struct I16 {
+  int32_t v[16];
+};
+// 16 columns of two neighbouring k.
+struct P16 {
+  int16_t v[32];
+};
+static inline I16 ZeroI() {
+  I16 r;
+  TV_LANES r.v[i] = 0;
+  return r;
+}
+static inline I16 LoadI(const int32_t* p) {
+  I16 r;
+  TV_LANES r.v[i] = p[i];
+  return r;
+}
+static inline void StoreI(int32_t* p, I16 a) { TV_LANES p[i] = a.v[i]; }
+static inline I16 AddI(I16 a, I16 b) {
+  TV_LANES a.v[i] += b.v[i];
+  return a;
+}
+static inline F16 ToFloats(I16 a) {
+  F16 r;
+  TV_LANES r.v[i] = (float)a.v[i];
+  return r;
+}
+static inline P16 LoadPairs(const int8_t* p) {
+  P16 r;
+  for (int i = 0; i < 32; ++i) r.v[i] = p[i];
+  return r;
+}
+static inline P16 SetPair(const int16_t* p) {
+  P16 r;
+  for (int i = 0; i < 32; ++i) r.v[i] = p[i % 2];
+  return r;
+}
+// acc + x0 y0 + x1 y1
+static inline I16 DotPairs(I16 acc, P16 x, P16 y) {
+  TV_LANES acc.v[i] += (int32_t)x.v[2 * i] * y.v[2 * i] + (int32_t)x.v[2 * i + 1] * y.v[2 * i + 1];
+  return acc;
+}
+// Integral values within int16, 16 of them.
+static inline void StoreInt16(int16_t* p, F16 a) { TV_LANES p[i] = (int16_t)a.v[i]; }
 #undef TV_LANES

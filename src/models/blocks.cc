@@ -51,7 +51,9 @@ Result<Linear> LoadFusedLinear(const std::vector<WeightScope>& scopes, int64_t i
     TV_ASSIGN_OR_RETURN(TensorView values, scopes[i].Get("bias", {outs[i]}));
     biases.push_back(std::move(values));
   }
-  return Linear::Pack(weights, biases, type);
+  Linear linear = Linear::Pack(weights, biases, type);
+  if (!linear.fallback_note().empty()) scopes[0].Note("bfloat16 is used: " + linear.fallback_note());
+  return linear;
 }
 
 Matrix GatherRows(const ExecContext& ctx, ConstMatrix from, std::span<const int32_t> rows) {

@@ -484,6 +484,7 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
     if (other.shares_weights) weights.Ignore("linear.weight");
   }
   TV_RETURN_IF_ERROR(CheckUnreadKeys(reader));
+  for (const std::string& note : weights.Notes()) context.spec->warnings.push_back(note);
   MarkUsed(config.config_overrides, context.options->overrides);
   TV_RETURN_IF_ERROR(CheckAttentionOverride(config.config_overrides));
   TV_RETURN_IF_ERROR(context.FinishWeights(module, weights));

@@ -1,5 +1,12 @@
 // Linear: packing into [ceil(out / 16)][in][16] panels, and the threaded product.
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <new>
 #include <vector>
 
 #include "base/check.h"
@@ -38,9 +45,133 @@ kernels::Act KernelAct(Activation activation) {
 
 namespace {
 
+using kernels::kPanel;
+
 constexpr int64_t kUnitRows = 48;
+// int8 weights are refused for a matrix whose relative rounding error (Frobenius norm) exceeds this, and bfloat16 kept:
+// 127 levels cost about 0.9 % of a matrix of normal weights, and 2 % means outliers that stretch the scales.
+constexpr double kMaxInt8Error = 0.02;
+// Fewest levels of a quantised activation; int32 sums bound them by the number of inputs.
+constexpr int64_t kMinActivationLimit = 1023;
+
+// Rows of stacked weights, widened to float32 sixteen at a time.
+class Rows {
+ public:
+  Rows(std::span<const TensorView> weights, int64_t in) : in_(in), buffer_(static_cast<size_t>(kPanel * in)) {
+    for (const TensorView& weight : weights) {
+      const size_t row_bytes = static_cast<size_t>(in) * ElementBytes(weight.dtype);
+      for (int64_t r = 0; r < weight.shape[0]; ++r) {
+        rows_.push_back({static_cast<const char*>(weight.data) + static_cast<size_t>(r) * row_bytes, weight.dtype});
+      }
+    }
+  }
+  int64_t panels() const { return (static_cast<int64_t>(rows_.size()) + kPanel - 1) / kPanel; }
+  // One pointer a column of the panel, each to [in] values; columns beyond the last are zero. Valid until the next
+  // call.
+  std::array<const float*, kPanel> Panel(int64_t panel) const {
+    std::array<const float*, kPanel> columns{};
+    for (int64_t j = 0; j < kPanel; ++j) {
+      float* to = buffer_.data() + j * in_;
+      columns[static_cast<size_t>(j)] = to;
+      const auto row = static_cast<size_t>(panel * kPanel + j);
+      if (row >= rows_.size()) {
+        std::fill(to, to + in_, 0.0f);
+      } else if (rows_[row].dtype == DType::kF32 &&
+                 reinterpret_cast<uintptr_t>(rows_[row].data) % alignof(float) == 0) {
+        columns[static_cast<size_t>(j)] = reinterpret_cast<const float*>(rows_[row].data);
+      } else {
+        ConvertToFloat(rows_[row].data, rows_[row].dtype, in_, to);
+      }
+    }
+    return columns;
+  }
+
+ private:
+  struct Row {
+    const char* data;
+    DType dtype;
+  };
+  int64_t in_;
+  std::vector<Row> rows_;
+  mutable std::vector<float> buffer_;
+};
+
+// Round to nearest even; NaN stays NaN.
+uint16_t ToBFloat16(float x) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, &x, sizeof bits);
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
+}
+
+template <typename Stored, typename Convert>
+void PackPanels(const Rows& rows, kernels::Weights storage, Linear::Impl* impl, Convert convert) {
+  impl->storage = storage;
+  impl->packed = AlignedBytes(static_cast<size_t>(rows.panels() * impl->in * kPanel) * sizeof(Stored));
+  for (int64_t p = 0; p < rows.panels(); ++p) {
+    const std::array<const float*, kPanel> columns = rows.Panel(p);
+    Stored* to = impl->packed.as<Stored>() + p * impl->in * kPanel;
+    for (int64_t i = 0; i < impl->in; ++i) {
+      for (int64_t j = 0; j < kPanel; ++j) to[i * kPanel + j] = convert(columns[static_cast<size_t>(j)][i]);
+    }
+  }
+}
+
+// False, with a note, when the bounds above say that int8 is not for this matrix.
+bool PackInt8(const Rows& rows, Linear::Impl* impl) {
+  const int64_t in = impl->in;
+  impl->limit = std::min<int64_t>(32767, (int64_t{1} << 31) / (127 * (in + 1)) - 1);
+  if (impl->limit < kMinActivationLimit) {
+    impl->note = std::to_string(in) + " inputs overflow int32 sums";
+    return false;
+  }
+  const int64_t pairs = (in + 1) / 2;
+  impl->packed = AlignedBytes(static_cast<size_t>(rows.panels() * pairs * 2 * kPanel));
+  impl->column_scales.assign(static_cast<size_t>(rows.panels() * kPanel), 0.0f);
+  double error = 0;
+  double norm = 0;
+  for (int64_t p = 0; p < rows.panels(); ++p) {
+    const std::array<const float*, kPanel> columns = rows.Panel(p);
+    int8_t* to = impl->packed.as<int8_t>() + p * pairs * 2 * kPanel;
+    for (int64_t j = 0; j < kPanel; ++j) {
+      const float* row = columns[static_cast<size_t>(j)];
+      float top = 0;
+      for (int64_t i = 0; i < in; ++i) top = std::max(top, std::abs(row[i]));
+      const float scale = top / 127.0f;
+      const float inverse = top > 0 ? 127.0f / top : 0.0f;
+      impl->column_scales[static_cast<size_t>(p * kPanel + j)] = scale;
+      for (int64_t i = 0; i < in; ++i) {
+        const float q = std::clamp(std::nearbyint(row[i] * inverse), -127.0f, 127.0f);
+        to[(i / 2 * kPanel + j) * 2 + i % 2] = static_cast<int8_t>(q);
+        const double wrong = static_cast<double>(row[i]) - static_cast<double>(q) * scale;
+        error += wrong * wrong;
+        norm += static_cast<double>(row[i]) * row[i];
+      }
+    }
+  }
+  const double relative = norm > 0 ? std::sqrt(error / norm) : 0;
+  if (!(relative <= kMaxInt8Error)) {
+    char text[96];
+    std::snprintf(text, sizeof text, "int8 would change the weights by %.1f %% (at most %.1f %%)", 100 * relative,
+                  100 * kMaxInt8Error);
+    impl->note = text;
+    return false;
+  }
+  impl->storage = kernels::Weights::kInt8;
+  return true;
+}
 
 }  // namespace
+
+AlignedBytes::AlignedBytes(size_t count) : size_(count) {
+  if (count == 0) return;
+  data_ = mmap(nullptr, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (data_ == MAP_FAILED) throw std::bad_alloc();
+}
+
+AlignedBytes::~AlignedBytes() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
 
 Linear::Linear() = default;
 Linear::Linear(Linear&&) noexcept = default;
@@ -49,31 +180,20 @@ Linear::~Linear() = default;
 
 int64_t Linear::in_features() const { return impl_->in; }
 int64_t Linear::out_features() const { return impl_->out; }
-ComputeType Linear::compute_type() const { return ComputeType::kFloat32; }
+ComputeType Linear::compute_type() const { return impl_->type; }
+const std::string& Linear::fallback_note() const { return impl_->note; }
 
 Linear Linear::Pack(std::span<const TensorView> weights, std::span<const TensorView> biases, ComputeType type) {
-  TV_CHECK(!weights.empty() && type == ComputeType::kFloat32);
+  TV_CHECK(!weights.empty());
   Linear linear;
   linear.impl_ = std::make_unique<Impl>();
   Impl& impl = *linear.impl_;
   impl.in = weights[0].shape[1];
+  bool all_bfloat16 = true;
   for (const TensorView& weight : weights) {
     TV_CHECK(weight.shape.size() == 2 && weight.shape[1] == impl.in);
     impl.out += weight.shape[0];
-  }
-  const int64_t panels = (impl.out + kernels::kPanel - 1) / kernels::kPanel;
-  impl.packed = AlignedFloats(panels * impl.in * kernels::kPanel);
-  std::vector<float> row(static_cast<size_t>(impl.in));
-  int64_t column = 0;
-  for (const TensorView& weight : weights) {
-    const size_t row_bytes = static_cast<size_t>(impl.in) * ElementBytes(weight.dtype);
-    for (int64_t r = 0; r < weight.shape[0]; ++r, ++column) {
-      ConvertToFloat(static_cast<const char*>(weight.data) + static_cast<size_t>(r) * row_bytes, weight.dtype, impl.in,
-                     row.data());
-      float* panel =
-          impl.packed.data() + column / kernels::kPanel * impl.in * kernels::kPanel + column % kernels::kPanel;
-      for (int64_t i = 0; i < impl.in; ++i) panel[i * kernels::kPanel] = row[static_cast<size_t>(i)];
-    }
+    all_bfloat16 = all_bfloat16 && weight.dtype == DType::kBF16;
   }
   for (const TensorView& bias : biases) {
     if (!bias.present()) continue;
@@ -81,8 +201,40 @@ Linear Linear::Pack(std::span<const TensorView> weights, std::span<const TensorV
     impl.bias.insert(impl.bias.end(), values.begin(), values.end());
   }
   TV_CHECK(impl.bias.empty() || static_cast<int64_t>(impl.bias.size()) == impl.out);
+  const Rows rows(weights, impl.in);
+  impl.type = type;
+  if (type == ComputeType::kInt8 && !PackInt8(rows, &impl)) impl.type = ComputeType::kBFloat16;
+  if (impl.type == ComputeType::kBFloat16 || (impl.type == ComputeType::kFloat32 && all_bfloat16)) {
+    PackPanels<uint16_t>(rows, kernels::Weights::kBFloat16, &impl, ToBFloat16);
+  } else if (impl.type == ComputeType::kFloat32) {
+    PackPanels<float>(rows, kernels::Weights::kFloat32, &impl, [](float x) { return x; });
+  }
   return linear;
 }
+
+namespace {
+
+struct QuantizedRows {
+  int16_t* values = nullptr;  // [rows][stride]
+  int64_t stride = 0;
+  float* scales = nullptr;
+};
+
+QuantizedRows Quantize(const ExecContext& ctx, const Linear::Impl& impl, ConstMatrix x) {
+  QuantizedRows q;
+  q.stride = (impl.in + 1) / 2 * 2;
+  q.values = ctx.arena->Allocate<int16_t>(x.rows * q.stride);
+  q.scales = ctx.arena->Allocate<float>(x.rows);
+  const int64_t blocks = std::clamp<int64_t>(x.rows * impl.in / 16384, 1, ctx.pool->threads() * 4);
+  ctx.pool->ParallelFor(blocks, [&](int64_t block, int) {
+    for (int64_t r = x.rows * block / blocks; r < x.rows * (block + 1) / blocks; ++r) {
+      q.scales[r] = kernels::Active().quantize_row(x.row(r), impl.in, impl.limit, q.values + r * q.stride);
+    }
+  });
+  return q;
+}
+
+}  // namespace
 
 void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix out, Activation activation,
            const ConstMatrix* residual) {
@@ -92,12 +244,15 @@ void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix o
   TV_CHECK(residual == nullptr || (residual->rows == out.rows && residual->cols == out.cols));
   if (x.rows == 0) return;
   ctx.CountFlops(2.0 * static_cast<double>(x.rows) * static_cast<double>(impl.in) * static_cast<double>(impl.out));
+  const Arena::Scope scope(ctx.arena);
+  const bool int8 = impl.storage == kernels::Weights::kInt8;
+  const QuantizedRows quantized = int8 ? Quantize(ctx, impl, x) : QuantizedRows{};
   const int64_t panels = (impl.out + kernels::kPanel - 1) / kernels::kPanel;
   // Units: blocks of rows times groups of panels, about four per thread so that they even out. Rows are cut first: a
   // block of 48 or more reads its weights once from the far cache.
   const int64_t threads = ctx.pool->threads();
   const int64_t wanted = threads == 1 ? 1 : threads * 4;
-  const int64_t row_blocks = std::clamp<int64_t>(x.rows / kUnitRows, 1, std::max<int64_t>(wanted, x.rows / 96));
+  const int64_t row_blocks = std::clamp<int64_t>(x.rows / kUnitRows, 1, wanted);
   const int64_t groups = std::clamp<int64_t>((wanted + row_blocks - 1) / row_blocks, 1, (panels + 3) / 4);
   const kernels::KernelTable& table = kernels::Active();
   ctx.pool->ParallelFor(row_blocks * groups, [&](int64_t unit, int) {
@@ -111,14 +266,21 @@ void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix o
     args.k = impl.in;
     args.a = x.row(row0);
     args.lda = x.stride;
-    args.packed = impl.packed.data();
+    args.packed = impl.packed.as<std::byte>();
+    args.weights = impl.storage;
     args.bias = impl.bias.empty() ? nullptr : impl.bias.data();
     args.act = KernelAct(activation);
     args.residual = residual == nullptr ? nullptr : residual->row(row0);
     args.ldr = residual == nullptr ? 0 : residual->stride;
     args.c = out.row(row0);
     args.ldc = out.stride;
-    table.gemm(args, panels * group / groups, panels * (group + 1) / groups);
+    if (int8) {
+      args.quantized = quantized.values + row0 * quantized.stride;
+      args.ldq = quantized.stride;
+      args.row_scales = quantized.scales + row0;
+      args.column_scales = impl.column_scales.data();
+    }
+    (int8 ? table.gemm_int8 : table.gemm)(args, panels * group / groups, panels * (group + 1) / groups);
   });
 }
 

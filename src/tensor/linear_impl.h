@@ -2,10 +2,10 @@
 #ifndef TRUEVEC_TENSOR_LINEAR_IMPL_H_
 #define TRUEVEC_TENSOR_LINEAR_IMPL_H_
 
-#include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <new>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -13,29 +13,39 @@
 
 namespace truevec {
 
-// Floats at a cache line's start: a panel row is one line, so that no load crosses two.
-class AlignedFloats {
+// Zeroed memory at a page's start (a panel row is one cache line, so that no load crosses two), its pages mapped in one
+// call: faulting them one by one took a third of the start-up time of a small model.
+class AlignedBytes {
  public:
-  AlignedFloats() = default;
-  explicit AlignedFloats(int64_t count)
-      : data_(static_cast<float*>(::operator new(static_cast<size_t>(count) * sizeof(float), kAlign))) {
-    std::fill_n(data_.get(), count, 0.0f);
+  AlignedBytes() = default;
+  explicit AlignedBytes(size_t count);  // throws std::bad_alloc, as new does
+  AlignedBytes(AlignedBytes&& other) noexcept { *this = std::move(other); }
+  AlignedBytes& operator=(AlignedBytes&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
   }
-  float* data() const { return data_.get(); }
+  ~AlignedBytes();
+  template <typename T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
 
  private:
-  static constexpr std::align_val_t kAlign{64};
-  struct Free {
-    void operator()(float* data) const { ::operator delete(data, kAlign); }
-  };
-  std::unique_ptr<float, Free> data_;
+  void* data_ = nullptr;
+  size_t size_ = 0;
 };
 
 struct Linear::Impl {
   int64_t in = 0;
   int64_t out = 0;
-  AlignedFloats packed;     // [ceil(out / 16)][in][16]
-  std::vector<float> bias;  // [out] or empty
+  kernels::Weights storage = kernels::Weights::kFloat32;
+  ComputeType type = ComputeType::kFloat32;
+  std::string note;                  // why `type` is not what was asked for; empty: it is
+  AlignedBytes packed;               // kernels.h, GemmArgs::packed
+  std::vector<float> bias;           // [out] or empty
+  std::vector<float> column_scales;  // [out] for kInt8
+  int64_t limit = 0;                 // largest quantised activation, for kInt8
 };
 
 kernels::Act KernelAct(Activation activation);

@@ -58,6 +58,13 @@ Result<Activation> ActivationByName(std::string_view name) {
   return ModelError("activation \"" + std::string(name) + "\" is not supported; known: " + known);
 }
 
+Result<ComputeType> ComputeTypeByName(std::string_view name) {
+  if (name == "float32") return ComputeType::kFloat32;
+  if (name == "bfloat16") return ComputeType::kBFloat16;
+  if (name == "int8") return ComputeType::kInt8;
+  return UsageError("dtype \"" + std::string(name) + "\" is not supported; expected float32, bfloat16 or int8");
+}
+
 void Activate(const ExecContext& ctx, Activation activation, Matrix x) {
   if (ctx.simulation != nullptr) return simulated::Activate(ctx, activation, x);
   ForRows(ctx, x.rows, x.cols, [&](int64_t first, int64_t last) {

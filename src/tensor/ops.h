@@ -6,6 +6,8 @@
 
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "base/status.h"
 #include "tensor/context.h"
@@ -14,6 +16,8 @@
 namespace truevec {
 
 enum class ComputeType { kFloat32, kBFloat16, kInt8 };
+// "float32", "bfloat16", "int8"; anything else is a usage error.
+Result<ComputeType> ComputeTypeByName(std::string_view name);
 
 // The functions of transformers' ACT2FN that embedding models use.
 enum class Activation {
@@ -33,6 +37,9 @@ Result<Activation> ActivationByName(std::string_view name);
 void Activate(const ExecContext& ctx, Activation activation, Matrix x);  // in place
 
 // y = x W^T + b with W [out, in] as PyTorch stores it; packed once at load for the chosen compute type.
+// kFloat32: the stored values, exactly (bfloat16 checkpoints stay 16 bits wide). kBFloat16: weights rounded to bfloat16,
+// float32 activations and sums. kInt8: int8 weights with a scale per output, int16 activations with a scale per row,
+// exact int32 sums. Each gives the same bits for any batch, order, thread count and instruction set.
 class Linear {
  public:
   Linear();
@@ -44,7 +51,9 @@ class Linear {
   static Linear Pack(std::span<const TensorView> weights, std::span<const TensorView> biases, ComputeType type);
   int64_t in_features() const;
   int64_t out_features() const;
+  // What Pack chose: int8 is refused for matrices that it would change too much, and bfloat16 taken.
   ComputeType compute_type() const;
+  const std::string& fallback_note() const;  // why compute_type() is not what was asked for; empty: it is
 
   struct Impl;
   const Impl& impl() const { return *impl_; }

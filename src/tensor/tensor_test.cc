@@ -120,6 +120,122 @@ TEST(Linear, StacksWeightsAndWidensHalfPrecision) {
   EXPECT_EQ(out.data[2], 8);
 }
 
+// |sum - exact| for weights rounded to bfloat16 (2^-9 of each) or int8 (half a step of its row) and, for int8, inputs
+// rounded to half a step of their row.
+TEST(Linear, LowPrecisionStaysWithinItsRounding) {
+  for (const auto& [m, n, k] :
+       std::vector<std::array<int64_t, 3>>{{1, 1, 1}, {9, 33, 7}, {25, 96, 513}, {7, 48, 1536}}) {
+    const auto x = Random(m * k, 21);
+    const auto w = Random(n * k, 22);
+    const TensorView weight = View(w, {n, k});
+    for (const ComputeType type : {ComputeType::kBFloat16, ComputeType::kInt8}) {
+      const Linear linear = Linear::Pack({&weight, 1}, {}, type);
+      ASSERT_EQ(linear.compute_type(), type) << linear.fallback_note();
+      ExpectSameBits(m * n, [&](const ExecContext& ctx, float* out) {
+        Apply(ctx, linear, {x.data(), m, k, k}, {out, m, n, n});
+        for (int64_t r = 0; r < m; ++r) {
+          for (int64_t c = 0; c < n; ++c) {
+            double sum = 0, magnitude = 0, inputs = 0, weights = 0, top = 0, input_top = 0;
+            for (int64_t i = 0; i < k; ++i) {
+              const double a = x[static_cast<size_t>(r * k + i)], b = w[static_cast<size_t>(c * k + i)];
+              sum += a * b;
+              magnitude += std::abs(a * b);
+              inputs += std::abs(a);
+              weights += std::abs(b);
+              top = std::max(top, std::abs(b));
+              input_top = std::max(input_top, std::abs(a));
+            }
+            const double rounding = type == ComputeType::kBFloat16
+                                        ? magnitude / 512
+                                        : inputs * top / 254 + weights * input_top / (2.0 * 1023) * 1.01;
+            ASSERT_NEAR(out[r * n + c], sum, rounding + SumBound(k, magnitude)) << m << "x" << n << "x" << k;
+          }
+        }
+      });
+    }
+  }
+}
+
+TEST(Linear, LowPrecisionRowsDoNotDependOnTheirBatch) {
+  constexpr int64_t m = 61, n = 80, k = 384;
+  const auto x = Random(m * k, 23);
+  const auto w = Random(n * k, 24);
+  const TensorView weight = View(w, {n, k});
+  ThreadPool pool(2);
+  Arena arena;
+  const ExecContext ctx{&pool, &arena, nullptr};
+  for (const ComputeType type : {ComputeType::kBFloat16, ComputeType::kInt8}) {
+    const Linear linear = Linear::Pack({&weight, 1}, {}, type);
+    std::vector<float> whole(m * n);
+    std::vector<float> parts(m * n);
+    Apply(ctx, linear, {x.data(), m, k, k}, {whole.data(), m, n, n}, Activation::kGelu);
+    for (int64_t first = 0; first < m; first += 7) {
+      const int64_t rows = std::min<int64_t>(7, m - first);
+      Apply(ctx, linear, {x.data() + first * k, rows, k, k}, {parts.data() + first * n, rows, n, n}, Activation::kGelu);
+    }
+    EXPECT_EQ(whole, parts);
+  }
+}
+
+TEST(Linear, Int8IsRefusedWithAReasonWhereItWouldHurt) {
+  // One weight a row dwarfs the others: 127 levels leave them one or two.
+  constexpr int64_t n = 16, k = 256;
+  auto w = Random(n * k, 25);
+  for (int64_t r = 0; r < n; ++r) w[static_cast<size_t>(r * k)] = 30;
+  const TensorView outliers = View(w, {n, k});
+  const Linear kept = Linear::Pack({&outliers, 1}, {}, ComputeType::kInt8);
+  EXPECT_EQ(kept.compute_type(), ComputeType::kBFloat16);
+  EXPECT_NE(kept.fallback_note().find("int8 would change the weights by"), std::string::npos);
+  // Too many inputs for exact int32 sums of useful activations.
+  const std::vector<float> wide(20000, 0.5f);
+  const TensorView row = View(wide, {1, 20000});
+  EXPECT_EQ(Linear::Pack({&row, 1}, {}, ComputeType::kInt8).compute_type(), ComputeType::kBFloat16);
+}
+
+// The largest weights and activations everywhere: sums reach the bound that keeps them inside int32.
+TEST(Linear, Int8SumsDoNotOverflow) {
+  for (const int64_t k : {384, 1536, 8960, 16000}) {
+    const std::vector<float> x(static_cast<size_t>(k), -2);
+    const std::vector<float> w(static_cast<size_t>(k), 3);
+    const TensorView weight = View(w, {1, k});
+    const Linear linear = Linear::Pack({&weight, 1}, {}, ComputeType::kInt8);
+    ASSERT_EQ(linear.compute_type(), ComputeType::kInt8);
+    ExpectSameBits(1, [&](const ExecContext& ctx, float* out) {
+      Apply(ctx, linear, {x.data(), 1, k, k}, {out, 1, 1, 1});
+      EXPECT_NEAR(out[0] / (-6.0 * static_cast<double>(k)), 1, 1e-6);
+    });
+  }
+}
+
+// A bfloat16 checkpoint computed in float32 keeps its 16 bits in memory and gives the bits of the widened weights.
+TEST(Linear, StoredBFloat16GivesTheBitsOfItsWidening) {
+  constexpr int64_t m = 17, n = 40, k = 300;
+  const auto x = Random(m * k, 26);
+  std::vector<uint16_t> halves;
+  for (const float v : Random(n * k, 27)) {
+    uint32_t bits = 0;
+    std::memcpy(&bits, &v, 4);
+    halves.push_back(static_cast<uint16_t>(bits >> 16));
+  }
+  const TensorView stored{halves.data(), DType::kBF16, {n, k}};
+  const std::vector<float> widened = ToFloat(stored);
+  const TensorView wide = View(widened, {n, k});
+  const Linear a = Linear::Pack({&stored, 1}, {}, ComputeType::kFloat32);
+  const Linear b = Linear::Pack({&wide, 1}, {}, ComputeType::kFloat32);
+  const Linear rounded = Linear::Pack({&wide, 1}, {}, ComputeType::kBFloat16);
+  ThreadPool pool(1);
+  Arena arena;
+  const ExecContext ctx{&pool, &arena, nullptr};
+  std::vector<float> out[3];
+  const Linear* linears[3] = {&a, &b, &rounded};
+  for (int i = 0; i < 3; ++i) {
+    out[i].resize(m * n);
+    Apply(ctx, *linears[i], {x.data(), m, k, k}, {out[i].data(), m, n, n});
+  }
+  EXPECT_EQ(out[0], out[1]);
+  EXPECT_EQ(out[0], out[2]);
+}
+
 TEST(Activation, MatchesDoublePrecision) {
   const auto check = [](const char* name, double tolerance, const std::function<double(double)>& f) {
     std::vector<float> x;

@@ -8,6 +8,7 @@ namespace truevec {
 struct WeightScope::Account {
   std::set<std::string, std::less<>> used;
   std::set<std::string, std::less<>> ignored;
+  std::vector<std::string> notes;
 };
 
 namespace {
@@ -94,5 +95,11 @@ std::vector<std::string> WeightScope::Leftovers() const {
 }
 
 std::vector<std::string> WeightScope::Used() const { return {account_->used.begin(), account_->used.end()}; }
+
+void WeightScope::Note(const std::string& text) const {
+  account_->notes.push_back((prefix_.empty() ? "" : prefix_.substr(0, prefix_.size() - 1) + ": ") + text);
+}
+
+std::vector<std::string> WeightScope::Notes() const { return account_->notes; }
 
 }  // namespace truevec

@@ -57,6 +57,9 @@ class WeightScope {
   // Full names that nobody read or ignored, sorted (of the whole store).
   std::vector<std::string> Leftovers() const;
   std::vector<std::string> Used() const;
+  // Remarks of loaders for the user, with the tensor's name: a layer that keeps more precision than was asked for.
+  void Note(const std::string& text) const;
+  std::vector<std::string> Notes() const;  // of the whole store
 
  private:
   struct Account;

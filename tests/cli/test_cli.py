@@ -292,5 +292,40 @@ class Bench(unittest.TestCase):
                          {"query": 1, "8x32": 8, "64x256": 64, "mixed400": 400, "mixed4000": 4000, "long512": 4})
         self.assertEqual(run("bench", MODEL, "--workload", "nonsense").returncode, 2)
 
+
+class Precision(unittest.TestCase):
+    TEXTS = ("What is the capital of France?", "hello", "Paris is the capital of France.")
+
+    def vectors(self, *options):
+        result = run("embed", MODEL, *self.TEXTS, "--json", "-q", *options)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return [json.loads(line)["embedding"] for line in result.stdout.splitlines()]
+
+    def test_dtype_changes_the_fingerprint_and_hardly_the_vectors(self):
+        exact = self.vectors()
+        fingerprints = set()
+        for dtype, least in (("float32", 1 - 1e-12), ("bfloat16", 0.999), ("int8", 0.99)):
+            report = json.loads(run("inspect", MODEL, "--json", "--dtype", dtype).stdout)
+            fingerprints.add(report["fingerprint"])
+            vectors = self.vectors("--dtype", dtype)
+            self.assertEqual(vectors == exact, dtype == "float32")
+            for a, b in zip(vectors, exact):
+                cosine = sum(x * y for x, y in zip(a, b)) / (sum(x * x for x in a) * sum(y * y for y in b)) ** 0.5
+                self.assertGreaterEqual(cosine, least, dtype)
+        self.assertEqual(len(fingerprints), 3)
+        refused = run("embed", MODEL, "x", "--dtype", "float8")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn(b"expected float32, bfloat16 or int8", refused.stderr)
+
+    def test_every_instruction_set_prints_the_same_bytes(self):
+        for dtype in ("float32", "bfloat16", "int8"):
+            best = self.vectors("--dtype", dtype)
+            self.assertEqual(self.vectors("--dtype", dtype, "--isa", "scalar", "--threads", "2"), best)
+
+    def test_the_forced_instruction_set_is_the_one_in_use(self):
+        self.assertEqual(json.loads(run("version", "--json", "--isa", "scalar").stdout)["isa"], "scalar")
+        self.assertEqual(json.loads(run("version", "--json", env={"TRUEVEC_ISA": "scalar"}).stdout)["isa"], "scalar")
+        self.assertEqual(run("version", "--isa", "mmx").returncode, 2)
+
 if __name__ == "__main__":
     unittest.main()

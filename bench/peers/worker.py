@@ -1,0 +1,210 @@
+"""One engine in a process of its own, driven by JSON lines: {"texts": [...], "vectors": FILE or null} is answered by
+{"wall": s, "cpu": s, "rss": bytes}. Usage: worker.py ENGINE MODEL_DIRECTORY THREADS CACHE TRUEVEC_LIBRARY
+
+Every engine starts from raw texts. Those that pad get batches of 32 sorted by length, as sentence-transformers does."""
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+ENGINE, MODEL, THREADS, CACHE, LIBRARY = sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]), sys.argv[5]
+# Python's own pools must not add threads.
+os.environ.update(OMP_NUM_THREADS=str(THREADS), MKL_NUM_THREADS=str(THREADS), TOKENIZERS_PARALLELISM="false",
+                  HF_HUB_OFFLINE="1")
+import numpy as np  # noqa: E402
+
+BATCH = 32
+
+
+def normalized(vectors):
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+class Tokenized:
+    """The model's tokenizer as sentence-transformers uses it, and sorted batches."""
+
+    def __init__(self):
+        from tokenizers import Tokenizer
+        self.tokenizer = Tokenizer.from_file(f"{MODEL}/tokenizer.json")
+        config = json.loads(Path(MODEL, "sentence_bert_config.json").read_text())
+        self.tokenizer.enable_truncation(config["max_seq_length"])
+        self.tokenizer.no_padding()
+
+    def ids(self, texts):
+        return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(texts)]
+
+    def run(self, texts, forward):
+        ids = self.ids(texts)
+        order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+        out = None
+        for begin in range(0, len(order), BATCH):
+            rows = order[begin:begin + BATCH]
+            vectors = forward([ids[i] for i in rows])
+            out = np.zeros((len(ids), vectors.shape[1]), np.float32) if out is None else out
+            out[rows] = vectors
+        return out
+
+
+def padded(rows):
+    width = max(map(len, rows))
+    ids = np.zeros((len(rows), width), np.int64)
+    mask = np.zeros((len(rows), width), np.int64)
+    for i, row in enumerate(rows):
+        ids[i, :len(row)] = row
+        mask[i, :len(row)] = 1
+    return ids, mask
+
+
+def export_onnx():
+    """Backbone, mean pooling and normalisation as one graph; cached."""
+    path = CACHE / "model.onnx"
+    if path.exists():
+        return path
+    import torch
+    from transformers import AutoModel
+
+    class Pooled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = AutoModel.from_pretrained(MODEL, dtype=torch.float32, attn_implementation="eager").eval()
+
+        def forward(self, input_ids, attention_mask):
+            hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
+            return torch.nn.functional.normalize((hidden * weights).sum(1) / weights.sum(1), dim=1)
+
+    example = torch.ones((2, 9), dtype=torch.int64)
+    axes = {0: "batch", 1: "length"}
+    torch.onnx.export(Pooled(), (example, example), str(path) + ".part", dynamo=False, opset_version=17,
+                      input_names=["input_ids", "attention_mask"], output_names=["vectors"],
+                      dynamic_axes={"input_ids": axes, "attention_mask": axes, "vectors": {0: "batch"}})
+    os.rename(str(path) + ".part", path)
+    return path
+
+
+def truevec(dtype):
+    import ctypes
+    library = ctypes.CDLL(LIBRARY)
+    library.truevec_load.restype = ctypes.c_void_p
+    library.truevec_dimension.restype = ctypes.c_size_t
+    library.truevec_dimension.argtypes = [ctypes.c_void_p]
+    library.truevec_last_error.restype = ctypes.c_char_p
+    library.truevec_embed.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
+                                      ctypes.c_char_p, ctypes.c_void_p]
+    model = library.truevec_load(MODEL.encode(), json.dumps({"dtype": dtype, "threads": THREADS}).encode())
+    if not model:
+        raise RuntimeError(library.truevec_last_error().decode())
+    width = library.truevec_dimension(model)
+
+    def encode(texts):
+        data = [text.encode() for text in texts]
+        pointers = (ctypes.c_char_p * len(data))(*data)
+        lengths = (ctypes.c_size_t * len(data))(*map(len, data))
+        out = np.empty((len(data), width), np.float32)
+        if library.truevec_embed(model, pointers, lengths, len(data), None, out.ctypes.data) != 0:
+            raise RuntimeError(library.truevec_last_error().decode())
+        return out
+    return encode
+
+
+def sentence_transformers(double=False):
+    import torch
+    from sentence_transformers import SentenceTransformer
+    torch.set_num_threads(THREADS)
+    model = SentenceTransformer(MODEL, device="cpu")
+    if double:
+        model = model.double()
+        return lambda texts: np.stack([model.encode(text, show_progress_bar=False) for text in texts])
+    return lambda texts: model.encode(texts, batch_size=BATCH, show_progress_bar=False)
+
+
+def onnxruntime(quantized):
+    path = export_onnx()
+    import onnxruntime as ort
+    if quantized:
+        from onnxruntime.quantization import quantize_dynamic
+        target = CACHE / "model.int8.onnx"
+        if not target.exists():
+            quantize_dynamic(str(path), str(target))
+        path = target
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    tokenized = Tokenized()
+
+    def forward(rows):
+        ids, mask = padded(rows)
+        return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+    return lambda texts: tokenized.run(texts, forward)
+
+
+def openvino(precision):
+    path = export_onnx()
+    import openvino as ov
+    config = {"INFERENCE_NUM_THREADS": THREADS, "PERFORMANCE_HINT": "LATENCY"}
+    if precision:
+        config["INFERENCE_PRECISION_HINT"] = precision
+    core = ov.Core()
+    request = core.compile_model(core.read_model(str(path)), "CPU", config).create_infer_request()
+    tokenized = Tokenized()
+
+    def forward(rows):
+        ids, mask = padded(rows)
+        return request.infer({"input_ids": ids, "attention_mask": mask})["vectors"]
+    return lambda texts: tokenized.run(texts, forward)
+
+
+def ctranslate2(compute_type):
+    import ctranslate2 as ct2
+    target = CACHE / "ctranslate2"
+    if not target.exists():
+        from ctranslate2.converters import TransformersConverter
+        TransformersConverter(MODEL).convert(str(target))
+    encoder = ct2.Encoder(str(target), device="cpu", compute_type=compute_type, inter_threads=1, intra_threads=THREADS)
+    tokenized = Tokenized()
+
+    def forward(rows):
+        hidden = np.array(encoder.forward_batch(rows).last_hidden_state)
+        mask = padded(rows)[1][:, :, None].astype(np.float32)
+        return normalized((hidden * mask).sum(1) / mask.sum(1))
+    return lambda texts: tokenized.run(texts, forward)
+
+
+ENGINES = {
+    "truevec": lambda: truevec("float32"),
+    "truevec-bfloat16": lambda: truevec("bfloat16"),
+    "truevec-int8": lambda: truevec("int8"),
+    "reference": lambda: sentence_transformers(double=True),
+    "sentence-transformers": sentence_transformers,
+    "onnxruntime": lambda: onnxruntime(False),
+    "onnxruntime-int8": lambda: onnxruntime(True),
+    "openvino-f32": lambda: openvino("f32"),
+    "openvino-default": lambda: openvino(None),
+    "ctranslate2": lambda: ctranslate2("float32"),
+    "ctranslate2-int8": lambda: ctranslate2("int8"),
+}
+
+
+def rss():
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def main():
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print must not disturb the answers
+    start = time.perf_counter()
+    encode = ENGINES[ENGINE]()
+    print(json.dumps({"load": time.perf_counter() - start}), file=answers, flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        cpu, wall = time.process_time(), time.perf_counter()
+        vectors = encode(request["texts"])
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        if request.get("vectors"):
+            np.save(request["vectors"], vectors)
+        print(json.dumps({"wall": wall, "cpu": cpu, "rss": rss()}), file=answers, flush=True)
+
+
+main()

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Same bits on every instruction set: hashes of kernel results (kernel_bits.cc) of all tables that run here and, when
+Debian's cross compiler and qemu-user are installed (./dev test installs them), of the NEON table under emulation; of the
+AVX-512 table through SIMDe where the CPU lacks it.
+
+Usage: run.py KERNEL_BITS SOURCE_DIR BUILD_DIR"""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+CROSS, QEMU = "aarch64-linux-gnu-g++", "qemu-aarch64"
+FLAGS = ["-std=c++20", "-O3", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]
+
+
+def hashes(command):
+    result = {}
+    for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
+        table, kernel, value = line.split()
+        result.setdefault(table, {})[kernel] = value
+    return result
+
+
+def neon(source, build):
+    build.mkdir(parents=True, exist_ok=True)
+    program = build / "kernel_bits"
+    files = ["src/kernels/isa_neon.cc", "src/kernels/isa_scalar.cc", "src/kernels/dispatch.cc", "tests/isa/kernel_bits.cc"]
+    subprocess.run([CROSS, *FLAGS, "-static", f"-I{source}/src", *(str(source / f) for f in files), "-o", str(program)],
+                   check=True)
+    return hashes([QEMU, str(program), "neon"])
+
+
+def emulated_avx512(source, build):
+    build.mkdir(parents=True, exist_ok=True)
+    program = build / "kernel_bits_avx512"
+    flags = ["-std=c++20", "-O1", "-ffp-contract=off", "-mavx2", "-mfma", "-Wno-psabi", "-DTRUEVEC_SIMDE"]
+    files = ["src/kernels/isa_avx512.cc", "src/kernels/isa_avx2.cc", "src/kernels/isa_scalar.cc",
+             "src/kernels/dispatch.cc", "tests/isa/kernel_bits.cc"]
+    subprocess.run(["g++", *flags, f"-I{source}/src", *(str(source / f) for f in files), "-o", str(program)], check=True)
+    return hashes([str(program), "avx512"])
+
+
+def main():
+    program, source, build = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    found = hashes([program])
+    if "neon" not in found:
+        missing = [tool for tool in (CROSS, QEMU) if shutil.which(tool) is None]
+        if missing:
+            print("NEON is not tested:", ", ".join(missing), "not installed")
+            if os.environ.get("TRUEVEC_REQUIRE_NEON"):
+                return 1
+        else:
+            found |= neon(source, build)
+    # SIMDe's emulation of AVX-512 needs AVX2 for fused multiply-adds.
+    if "avx2" in found and "avx512" not in found:
+        if Path("/usr/include/simde/x86/avx512.h").exists():
+            found |= emulated_avx512(source, build)
+        else:
+            print("AVX-512 is not tested: libsimde-dev is not installed")
+    expected = found["scalar"]
+    bad = [f"{table} {kernel}: {value}, scalar has {expected[kernel]}" for table, kernels in found.items()
+           for kernel, value in kernels.items() if value != expected[kernel]]
+    bad += [f"{table}: {sorted(set(expected) - set(kernels))} missing" for table, kernels in found.items()
+            if set(kernels) != set(expected)]
+    print("\n".join(bad) if bad else f"equal bits: {', '.join(found)} ({len(expected)} kernels)")
+    return 1 if bad else 0
+
+
+sys.exit(main())

@@ -1,0 +1,121 @@
+// AVX-512 intrinsics that SIMDe 0.7.4 (Debian 12) lacks, lane by lane, for the emulated table of tests/isa. Included by
+// isa_avx512.cc under TRUEVEC_SIMDE only.
+#undef _mm512_madd_epi16  // SIMDe gives its alias the mask form's arguments
+#define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
+
+namespace {
+
+inline __m512 Emulated_cvtepi32_ps(__m512i a) {
+  int32_t x[16];
+  float y[16];
+  __builtin_memcpy(x, &a, sizeof x);
+  for (int i = 0; i < 16; ++i) y[i] = (float)x[i];
+  __m512 r;
+  __builtin_memcpy(&r, y, sizeof y);
+  return r;
+}
+inline __m512i Emulated_cvtps_epi32(__m512 a) {
+  float x[16];
+  int32_t y[16];
+  __builtin_memcpy(x, &a, sizeof x);
+  for (int i = 0; i < 16; ++i) y[i] = (int32_t)__builtin_rintf(x[i]);
+  __m512i r;
+  __builtin_memcpy(&r, y, sizeof y);
+  return r;
+}
+inline __m512i Emulated_cvttps_epi32(__m512 a) {
+  float x[16];
+  int32_t y[16];
+  __builtin_memcpy(x, &a, sizeof x);
+  for (int i = 0; i < 16; ++i) y[i] = (int32_t)x[i];
+  __m512i r;
+  __builtin_memcpy(&r, y, sizeof y);
+  return r;
+}
+inline __m512i Emulated_cvtepu16_epi32(__m256i a) {
+  uint16_t x[16];
+  int32_t y[16];
+  __builtin_memcpy(x, &a, sizeof x);
+  for (int i = 0; i < 16; ++i) y[i] = (int32_t)x[i];
+  __m512i r;
+  __builtin_memcpy(&r, y, sizeof y);
+  return r;
+}
+inline __m256i Emulated_cvtepi32_epi16(__m512i a) {
+  int32_t x[16];
+  int16_t y[16];
+  __builtin_memcpy(x, &a, sizeof x);
+  for (int i = 0; i < 16; ++i) y[i] = (int16_t)x[i];
+  __m256i r;
+  __builtin_memcpy(&r, y, sizeof y);
+  return r;
+}
+inline __m512d Emulated_cvtps_pd(__m256 a) {
+  float x[8];
+  double y[8];
+  __builtin_memcpy(x, &a, sizeof x);
+  for (int i = 0; i < 8; ++i) y[i] = (double)x[i];
+  __m512d r;
+  __builtin_memcpy(&r, y, sizeof y);
+  return r;
+}
+inline __m256 Emulated_cvtpd_ps(__m512d a) {
+  double x[8];
+  float y[8];
+  __builtin_memcpy(x, &a, sizeof x);
+  for (int i = 0; i < 8; ++i) y[i] = (float)x[i];
+  __m256 r;
+  __builtin_memcpy(&r, y, sizeof y);
+  return r;
+}
+inline __m512 Emulated_maskz_loadu_ps(uint16_t mask, const void* p) {
+  float y[16];
+  for (int i = 0; i < 16; ++i) y[i] = (mask >> i & 1) != 0 ? ((const float*)p)[i] : 0.0f;
+  __m512 r;
+  __builtin_memcpy(&r, y, sizeof y);
+  return r;
+}
+inline void Emulated_mask_storeu_ps(void* p, uint16_t mask, __m512 a) {
+  float x[16];
+  __builtin_memcpy(x, &a, sizeof x);
+  for (int i = 0; i < 16; ++i) {
+    if ((mask >> i & 1) != 0) ((float*)p)[i] = x[i];
+  }
+}
+inline float Emulated_reduce_max_ps(__m512 a) {
+  float x[16];
+  __builtin_memcpy(x, &a, sizeof x);
+  float max = x[0];
+  for (int i = 1; i < 16; ++i) max = x[i] > max ? x[i] : max;
+  return max;
+}
+inline __m256 Emulated_extractf32x8_ps(__m512 a, int half) {
+  __m256 r;
+  __builtin_memcpy(&r, (const char*)&a + 32 * half, sizeof r);
+  return r;
+}
+
+}  // namespace
+
+#undef _mm512_cvtepi32_ps
+#define _mm512_cvtepi32_ps Emulated_cvtepi32_ps
+#undef _mm512_cvtps_epi32
+#define _mm512_cvtps_epi32 Emulated_cvtps_epi32
+#undef _mm512_cvttps_epi32
+#define _mm512_cvttps_epi32 Emulated_cvttps_epi32
+#undef _mm512_cvtepu16_epi32
+#define _mm512_cvtepu16_epi32 Emulated_cvtepu16_epi32
+#undef _mm512_cvtepi32_epi16
+#define _mm512_cvtepi32_epi16 Emulated_cvtepi32_epi16
+#undef _mm512_cvtps_pd
+#define _mm512_cvtps_pd Emulated_cvtps_pd
+#undef _mm512_cvtpd_ps
+#define _mm512_cvtpd_ps Emulated_cvtpd_ps
+#undef _mm512_maskz_loadu_ps
+#define _mm512_maskz_loadu_ps Emulated_maskz_loadu_ps
+#undef _mm512_mask_storeu_ps
+#define _mm512_mask_storeu_ps Emulated_mask_storeu_ps
+#undef _mm512_reduce_max_ps
+#define _mm512_reduce_max_ps Emulated_reduce_max_ps
+#undef _mm512_extractf32x8_ps
+#define _mm512_extractf32x8_ps Emulated_extractf32x8_ps
