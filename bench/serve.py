@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import socket
 import struct
@@ -52,9 +53,11 @@ class Bench:
         start = time.monotonic()
         subprocess.run([*command[:4], empty, "--output", os.path.join(self.folder, "one.npy"), *command[7:]], check=True)
         loading = time.monotonic() - start
-        start = time.monotonic()
+        start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True)
         seconds = max(time.monotonic() - start - loading, 1e-6)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.offline_cpu = (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime) / len(texts)
         with open(target, "rb") as file:
             data = file.read()
         width = int(re.search(rb"'shape': \(\d+, (\d+)\)", data[:256])[1])
@@ -91,6 +94,11 @@ class Bench:
         print(f"{label:34} {result['ok_per_second']:9.1f}/s  p50 {result['p50_ms']:8.1f} ms  p99 {result['p99_ms']:8.1f} ms"
               f"  429 {result['refused']:6}  wrong {result['mismatched'] + result['failed'] + result['lost']}", flush=True)
         return result
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
@@ -132,15 +140,21 @@ def main():
     parser.add_argument("--serve", nargs="*", default=[], help="more options for truevec serve")
     options = parser.parse_args()
     bench = Bench(options)
+    figures = {}
     offline = bench.offline(make_texts(400, 12, 52, 1), "texts")
+    offline_cpu = bench.offline_cpu
     mixed = bench.offline(make_texts(150, 4, 52, 2) + make_texts(30, 100, 240, 3), "mixed")
     print(f"offline: {offline:.1f} texts/s of 16-64 tokens, {mixed:.1f} of mixed lengths; {options.threads} threads")
     ready = bench.start()
     bench.load("texts", "warm-up", clients=4)
     bench.rows.clear()
-    figures = {"offline_texts_per_second": offline, "offline_mixed_texts_per_second": mixed}
+    figures["cpu_ms_per_text_offline"] = offline_cpu * 1000  # with loading the model
+    figures |= {"offline_texts_per_second": offline, "offline_mixed_texts_per_second": mixed}
     for clients in (1, 8, 32):
-        capacity = bench.load("texts", f"closed loop, {clients} clients", clients=clients)["ok_per_second"]
+        before = bench.cpu_seconds()
+        result = bench.load("texts", f"closed loop, {clients} clients", clients=clients)
+        capacity = result["ok_per_second"]
+        figures[f"cpu_ms_per_text_{clients}_clients"] = 1000 * (bench.cpu_seconds() - before) / result["ok"]
     bench.load("mixed", "closed loop, 32 clients, mixed", clients=32)
     for factor in (0.5, 1, 2, 5):
         result = bench.load("texts", f"open loop, {factor} x capacity", rate=capacity * factor)

@@ -3,59 +3,11 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "engine/fake_pipeline.h"
 #include "server/app.h"
 
 namespace truevec {
 namespace {
-
-class TinyPipeline : public Pipeline {
- public:
-  explicit TinyPipeline(int64_t labels) : labels_(labels) {}
-  const ModelSpec& spec() const override { return spec_; }
-  const Tokenizer& tokenizer() const override { std::abort(); }
-  bool has_tokenizer() const override { return false; }
-  int64_t dimension() const override { return 4; }
-  int64_t max_length() const override { return 8; }
-  int64_t labels() const override { return labels_; }
-  Result<std::string> ResolvePrompt(const PromptChoice&) const override { return std::string(); }
-  Result<EncodedText> Encode(std::string_view text, const EncodeTextOptions&) const override {
-    EncodedText encoded;
-    encoded.ids.assign(std::min<size_t>(text.size(), 8), 1);
-    encoded.truncated_tokens = static_cast<int64_t>(text.size() - encoded.ids.size());
-    return encoded;
-  }
-  Result<EncodedText> EncodePair(std::string_view text, std::string_view,
-                                 const EncodeTextOptions& options) const override {
-    return Encode(text, options);
-  }
-  int64_t OutputWidth(const EmbedOptions& options) const override { return options.truncate_dim.value_or(4); }
-  Status Embed(std::span<const EncodedText* const>, const EmbedOptions&, const ExecContext&,
-               Matrix out) const override {
-    for (int64_t i = 0; i < out.rows; ++i) std::fill_n(out.row(i), out.cols, 0.5F);
-    return Status::Ok();
-  }
-  Result<TokenVectors> EmbedTokens(std::span<const EncodedText* const> texts, const ExecContext&) const override {
-    TokenVectors all;
-    all.width = 1;
-    all.offsets.assign(texts.size() + 1, 0);
-    return all;
-  }
-  Result<SparseVectors> EmbedSparse(std::span<const EncodedText* const>, int64_t, const ExecContext&) const override {
-    return UsageError("not sparse");
-  }
-  Result<TokenVectors> EmbedMultiVector(std::span<const EncodedText* const>, const ExecContext&) const override {
-    return UsageError("not multi-vector");
-  }
-  Status Score(std::span<const EncodedText* const>, const ScoreOptions&, const ExecContext&,
-               Matrix out) const override {
-    for (int64_t i = 0; i < out.rows; ++i) std::fill_n(out.row(i), out.cols, 0.5F);
-    return Status::Ok();
-  }
-
- private:
-  int64_t labels_;
-  ModelSpec spec_;
-};
 
 class Exchange : public HttpExchange {
  public:
@@ -83,7 +35,7 @@ App* MakeApp() {
   for (const char* as : {"dense", "cross-encoder"}) {
     LoadReport report;
     report.spec.as = as;
-    const auto pipeline = std::make_shared<TinyPipeline>(as == std::string_view("dense") ? 0 : 1);
+    const auto pipeline = std::make_shared<FakePipeline>(as == std::string_view("dense") ? 0 : 1);
     models.push_back({{as}, ServingModel::Wrap(pipeline, report)});
   }
   app->SetModels(std::move(models));

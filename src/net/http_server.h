@@ -76,7 +76,7 @@ struct HttpServerOptions {
   bool compress = true;                     // replies, for clients that ask
   std::chrono::seconds idle_timeout{300};   // between requests
   std::chrono::seconds header_timeout{10};  // from the first byte to the end of the header
-  std::chrono::seconds body_timeout{30};    // for the body and for the reply, plus a second per 16 KiB
+  std::chrono::seconds body_timeout{30};    // for the body and for the reply, plus a second per 16 KiB moved
 };
 
 class HttpServer {

@@ -171,12 +171,9 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     if (count > shared_->options.max_header_count) {
       return Refuse(431, "at most " + std::to_string(shared_->options.max_header_count) + " header fields");
     }
-    const auto length = parser_->content_length();
-    const bool has_body = length.has_value() || parser_->chunked();
-    if (has_body && !ReserveBody(length.has_value() ? static_cast<size_t>(*length) : shared_->options.max_body)) {
-      return Refuse(503, "too many large requests at once; try again");
-    }
-    SetDeadline(TransferTime(length.has_value() ? static_cast<size_t>(*length) : shared_->options.max_body));
+    const bool has_body = parser_->content_length().value_or(0) > 0 || parser_->chunked();
+    body_since_ = Clock::now();
+    SetDeadline(TransferTime(0));
     if (has_body && beast::iequals(message[http::field::expect], "100-continue")) return Continue();
     ReadBody();
   }
@@ -189,22 +186,30 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     });
   }
 
+  // The time limit grows with what has arrived, so that a client that sends nothing, or drips, is closed.
   void ReadBody() {
-    http::async_read(stream_, buffer_, *parser_, [self = this->shared_from_this()](beast::error_code error, size_t) {
-      if (error) return self->OnReadError(error);
-      self->Answer();
-    });
+    if (parser_->is_done()) return Answer();
+    http::async_read_some(stream_, buffer_, *parser_,
+                          [self = this->shared_from_this()](beast::error_code error, size_t) {
+                            if (error) return self->OnReadError(error);
+                            const size_t bytes = self->parser_->get().body().size();
+                            if (!self->CountBody(bytes)) {
+                              return self->Refuse(503, "too many large requests at once; try again");
+                            }
+                            self->SetDeadline(self->body_since_ + self->TransferTime(bytes) - Clock::now());
+                            self->ReadBody();
+                          });
   }
 
-  bool ReserveBody(size_t bytes) {
-    body_reserved_ = bytes;
-    const size_t before = shared_->body_bytes.fetch_add(bytes);
-    // One request always fits.
-    return before == 0 || before + bytes <= shared_->options.max_bodies;
+  // Bodies in memory; one request always fits.
+  bool CountBody(size_t bytes) {
+    const size_t others = shared_->body_bytes.fetch_add(bytes - body_counted_) - body_counted_;
+    body_counted_ = bytes;
+    return others == 0 || others + bytes <= shared_->options.max_bodies;
   }
   void ReleaseBody() {
-    shared_->body_bytes -= body_reserved_;
-    body_reserved_ = 0;
+    shared_->body_bytes -= body_counted_;
+    body_counted_ = 0;
   }
 
   void OnReadError(beast::error_code error) {
@@ -338,7 +343,8 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   Clock::time_point received_;
   std::array<char, 512> discarded_;
   std::string_view coding_;
-  size_t body_reserved_ = 0;
+  Clock::time_point body_since_;
+  size_t body_counted_ = 0;
   unsigned version_ = 11;
   bool keep_alive_ = false;
   bool head_ = false;

@@ -160,9 +160,9 @@ void App::Handle(ServerRequest request, std::shared_ptr<HttpExchange> exchange) 
     return call->Reply(std::move(response));
   }
   if (call->route_ == nullptr) {
-    if (allowed.empty()) return call->Fail({ErrorKind::kNoRoute, "no route " + asked.path});
+    if (allowed.empty()) return call->Fail({ErrorKind::kNoRoute, "no route " + call->path()});
     call->headers_["allow"] = allowed;
-    return call->Fail({ErrorKind::kMethod, asked.path + " takes " + allowed + ", not " + asked.method});
+    return call->Fail({ErrorKind::kMethod, call->path() + " takes " + allowed + ", not " + asked.method});
   }
   const bool metrics = asked.path == "/metrics";
   const bool guarded = metrics ? options_.metrics_need_key : call->route_->access != Access::kOpen;

@@ -85,6 +85,8 @@ class Call : public std::enable_shared_from_this<Call> {
   Call(App* app, ServerRequest request, std::shared_ptr<HttpExchange> exchange);
   App& app() const { return *app_; }
   const ServerRequest& request() const { return request_; }
+  // Of the request, printable.
+  const std::string& path() const { return record_.path; }
   const Route& route() const { return *route_; }
   const ModelSet& models() const { return *models_; }
   InputLimits limits() const;

@@ -11,6 +11,14 @@ bool GoodRequestId(std::string_view id) {
          std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c < 127; });
 }
 
+// A path may hold any bytes; logs and messages are UTF-8.
+std::string Printable(std::string text) {
+  for (char& c : text) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return text.substr(0, 256);
+}
+
 std::string Millis(std::chrono::nanoseconds time) {
   std::string text;
   AppendDouble(&text, static_cast<double>(time.count() / 1000) / 1000.0);
@@ -53,7 +61,7 @@ Call::Call(App* app, ServerRequest request, std::shared_ptr<HttpExchange> exchan
   record_.request_id = GoodRequestId(id) ? std::string(id) : RandomHex(32);
   record_.trace = TraceContext::FromHeader(request_.Header("traceparent"));
   record_.method = request_.method;
-  record_.path = request_.path;
+  record_.path = Printable(request_.path);
   record_.peer = request_.peer;
   record_.start = std::chrono::system_clock::now();
 }
@@ -72,7 +80,7 @@ Expected<const ServedModel*> Call::Model(const std::string& name, Ability abilit
     if (found == nullptr || better) found = &model;
   }
   if (found == nullptr && !name.empty()) {
-    return ApiError{ErrorKind::kNoModel, "no model \"" + name + "\"; GET /v1/models lists those that are served",
+    return ApiError{ErrorKind::kNoModel, "no model \"" + Printable(name) + "\"; GET /v1/models lists those that are served",
                     "model"};
   }
   if (found == nullptr || !Can(*found->model, ability)) {

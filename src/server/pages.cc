@@ -14,7 +14,7 @@ void OpenApi(const CallPtr& call, const Body&) {
 
 void SendAsset(const CallPtr& call, std::string_view name, const char* type) {
   const std::string_view packed = FindAsset(name);
-  if (packed.empty()) return call->Fail({ErrorKind::kNoRoute, "no route " + call->request().path});
+  if (packed.empty()) return call->Fail({ErrorKind::kNoRoute, "no route " + call->path()});
   ServerResponse response;
   response.content_type = type;
   // What the page may load: itself. Swagger UI sets styles and uses data: images.

@@ -40,6 +40,12 @@ class TransportTest(ServeCase):
         self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\ncontent-length: 100\r\n\r\nshort"), [])
         self.assertEqual(self.statuses(b"GET /live HTTP/1.1\r\nhost: a\r\n\r\n"), [200])
 
+    def test_path_of_any_bytes(self):
+        reply = self.server.raw(b"GET /\xff\x80\xe2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        body = reply.split(b"\r\n\r\n", 1)[1]
+        self.assertIn("error", json.loads(body.decode("utf-8")))
+        self.assertEqual(self.statuses(b"GET /v1/models/%ff%fe HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), [404])
+
     def test_too_large_is_told_while_the_body_is_sent(self):
         self.assertEqual(self.statuses(post("/embed", b" " * 150000)), [413])
         # With Expect, before a byte of it is sent.
@@ -149,6 +155,18 @@ class SlowClientTest(unittest.TestCase):
             start = time.monotonic()
             self.assertEqual(slow.recv(10), b"")
             self.assertGreater(time.monotonic() - start, 5)
+        self.assertEqual(server.stop(), 0)
+
+
+    def test_announced_bodies_hold_nobody_up(self):
+        server = Server()
+        waiting = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
+        for connection in waiting:
+            connection.sendall(b"POST /embed HTTP/1.1\r\nHost: a\r\ncontent-length: 30000000\r\n\r\n{")
+        time.sleep(0.3)
+        self.assertEqual(server.request("POST", "/embed", {"inputs": "a"})[0], 200)
+        for connection in waiting:
+            connection.close()
         self.assertEqual(server.stop(), 0)
 
 
