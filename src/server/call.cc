@@ -80,8 +80,8 @@ Expected<const ServedModel*> Call::Model(const std::string& name, Ability abilit
     if (found == nullptr || better) found = &model;
   }
   if (found == nullptr && !name.empty()) {
-    return ApiError{ErrorKind::kNoModel, "no model \"" + Printable(name) + "\"; GET /v1/models lists those that are served",
-                    "model"};
+    return ApiError{ErrorKind::kNoModel,
+                    "no model \"" + Printable(name) + "\"; GET /v1/models lists those that are served", "model"};
   }
   if (found == nullptr || !Can(*found->model, ability)) {
     const std::string which =

@@ -1,5 +1,5 @@
-// The whole server in one process, with a fake model: many clients at once, clients that leave, a stop under load. Meant
-// for ThreadSanitizer above all (./dev tsan).
+// The whole server in one process, with a fake model: many clients at once, clients that leave, a stop under load.
+// Meant for ThreadSanitizer above all (./dev tsan).
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -64,7 +64,8 @@ class ServerTest : public testing::Test {
     return -1;
   }
   static std::string Request(const std::string& body) {
-    return "POST /v1/embeddings HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    return "POST /v1/embeddings HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+           body;
   }
   // Sends, reads one whole reply; "" when the server closes first.
   static std::string Ask(int fd, const std::string& request) {
@@ -110,8 +111,7 @@ TEST_F(ServerTest, EveryClientGetsItsOwnReply) {
       for (int i = 0; i < 30; ++i) {
         const auto length = static_cast<size_t>(1 + (c * 31 + i) % 97);
         const char first = static_cast<char>('A' + c);
-        const std::string reply =
-            Ask(fd, Request("{\"input\":[\"z\",\"" + std::string(length, first) + "\"]}"));
+        const std::string reply = Ask(fd, Request("{\"input\":[\"z\",\"" + std::string(length, first) + "\"]}"));
         const std::string vector = "[" + std::to_string(length) + "," + std::to_string(static_cast<int>(first)) + "]";
         if (reply.starts_with("HTTP/1.1 429")) {
           ++refused;
