@@ -41,6 +41,16 @@ double MaxAbs(std::span<const float> reference, std::span<const float> target) {
   return worst;
 }
 
+double UnitMaxAbs(std::span<const float> a, std::span<const float> b) {
+  if (a.size() != b.size() || !IsFinite(b)) return INFINITY;
+  const double na = Norm(a);
+  const double nb = Norm(b);
+  if (na == 0 || nb == 0) return na == nb ? 0 : INFINITY;
+  double worst = 0;
+  for (size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(a[i] / na - b[i] / nb));
+  return worst;
+}
+
 Tolerance ClassOf(double worst_distance, double worst_max_abs) {
   if (worst_distance <= 1e-6 && worst_max_abs <= 1e-5) return Tolerance::kFloat32;
   if (worst_distance <= 1e-4) return Tolerance::kFloat16;
@@ -84,6 +94,7 @@ Comparison Compare(std::span<const Vector> reference, std::span<const Vector> ta
     if (!IsFinite(target[i])) ++c.not_finite;
     c.distance.push_back(CosineDistance(reference[i], target[i]));
     c.max_abs = std::max(c.max_abs, MaxAbs(reference[i], target[i]));
+    c.unit_max_abs = std::max(c.unit_max_abs, UnitMaxAbs(reference[i], target[i]));
     const double norm = Norm(reference[i]);
     if (norm > 0 && IsFinite(target[i])) {
       const double ratio = Norm(target[i]) / norm;

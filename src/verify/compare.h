@@ -20,6 +20,8 @@ double Norm(std::span<const float> v);
 bool IsFinite(std::span<const float> v);
 // Largest |reference - target| after scaling each side by the reference's norm.
 double MaxAbs(std::span<const float> reference, std::span<const float> target);
+// The same of the unit vectors.
+double UnitMaxAbs(std::span<const float> a, std::span<const float> b);
 
 enum class Tolerance { kFloat32, kFloat16, kBfloat16, kInt8, kNone };
 // The smallest class that holds the error; kNone: different.
@@ -31,7 +33,8 @@ struct Comparison {
   size_t texts = 0;
   std::vector<double> distance;  // 1 - cosine of each text
   double worst = 0, mean = 0, median = 0, p99 = 0;
-  double max_abs = 0;  // as CONTRACT section 5: after scaling by the reference's norm
+  double max_abs = 0;       // as CONTRACT section 5: after scaling by the reference's norm
+  double unit_max_abs = 0;  // the same with both at length 1
   double norm_ratio_min = 1, norm_ratio_max = 1;
   size_t not_finite = 0;
   bool same_dimension = true;

@@ -11,6 +11,8 @@ void DimensionCauses(const Evidence& evidence, Diagnosis* d);  // structural.cc
 
 namespace {
 
+constexpr double kSearchSeconds = 20;
+
 double Noise(const Observations& o) {
   double noise = 0;
   for (const Asked& asked : o.again) {
@@ -94,15 +96,71 @@ void ClaimSearch(const SearchResult& result, const Observations& o, Lab* lab, Di
   }
 }
 
-void ClaimUnknown(const SearchResult& result, Diagnosis* d) {
+// Each target dimension is one of the reference's: the order, or "" when it is no permutation.
+bool IsPermutation(const std::vector<Vector>& reference, const std::vector<Vector>& target) {
+  const size_t dims = reference[0].size();
+  std::vector<bool> taken(dims);
+  for (size_t t = 0; t < dims; ++t) {
+    bool found = false;
+    for (size_t r = 0; r < dims && !found; ++r) {
+      if (taken[r]) continue;
+      double worst = 0;
+      for (size_t i = 0; i < target.size() && worst < 1e-5; ++i) {
+        worst = std::max(worst, std::abs(target[i][t] / Norm(target[i]) - reference[i][r] / Norm(reference[i])));
+      }
+      if (worst >= 1e-5) continue;
+      taken[r] = true;
+      found = true;
+    }
+    if (!found) return false;
+  }
+  return true;
+}
+
+// The name under which the target serves, when it names one that is not the model's.
+std::string OtherName(const Diagnosis& d, const Lab& lab) {
+  std::string told;
+  if (const json::value* id = d.about.if_contains("model_id"); id != nullptr && id->is_string()) {
+    told = std::string(id->get_string());
+  }
+  if (const json::value* path = d.about.if_contains("model_path"); path != nullptr && path->is_string()) {
+    told = std::string(path->get_string());
+  }
+  const auto base = [](std::string name) {
+    while (name.ends_with('/')) name.pop_back();
+    return name.substr(name.find_last_of('/') + 1);
+  };
+  return told.empty() || base(told) == base(lab.directory()) ? "" : told;
+}
+
+void ClaimUnknown(const SearchResult& result, const Evidence& e, const Lab& lab, Diagnosis* d) {
   const double before = 1 - d->comparison.worst;
+  if (d->geometry > 1 - 1e-6 && d->comparison.median > 1e-3) {
+    if (IsPermutation(*e.reference, e.seen->singles)) {
+      AddCause(d, "dimensions-order", "permuted", 0.97, "the same values in another order of dimensions", before, 1);
+      return;
+    }
+  }
+  const std::string other = OtherName(*d, lab);
+  const double best = *std::min_element(d->comparison.distance.begin(), d->comparison.distance.end());
+  if (!other.empty() || (best > 0.6 && d->geometry > 0.3 && d->geometry < 0.999)) {
+    AddCause(d, "wrong-model", "", other.empty() ? 0.6 : 0.8,
+             other.empty()
+                 ? "no text is near the reference's, yet the texts lie to each other as in another trained model"
+                 : "the target says that it serves " + other + ", and no other cause gives its vectors",
+             before, before);
+    return;
+  }
   Cause* unknown =
       AddCause(d, "unknown", "", 0, "no listed cause, alone or with others, gives these vectors", before, before);
+  if (d->geometry > 1 - 1e-6)
+    unknown->evidence.push_back("pairwise similarities are the reference's: a rotation of the space");
   if (result.best.hypotheses.empty()) return;
   std::string names;
   for (const Hypothesis* h : result.best.hypotheses) names += (names.empty() ? "" : " + ") + h->Name();
   unknown->cosine_after = 1 - result.best.worst;
   unknown->evidence.push_back("closest: " + names);
+  if (result.stopped) d->notes.push_back("the search stopped before all combinations were tried");
 }
 
 void RuleOut(const SearchResult& result, Diagnosis* d) {
@@ -123,7 +181,7 @@ bool LooksLikeRounding(double worst, double median) { return worst <= 60 * std::
 // needs to be.
 bool ClaimNumeric(Search* search, const Trial& fitted, Diagnosis* d) {
   const double worst = fitted.worst;
-  if (worst <= kExactDistance && d->comparison.max_abs <= 1e-5) return true;
+  if (worst <= kExactDistance && d->comparison.unit_max_abs <= 1e-5) return true;
   if (!LooksLikeRounding(worst, fitted.median) || worst > 3e-1) return false;
   const NumericResult result = search->Numeric(fitted.hypotheses, worst);
   const double before = 1 - worst;
@@ -139,7 +197,7 @@ bool ClaimNumeric(Search* search, const Trial& fitted, Diagnosis* d) {
       return true;
     }
   }
-  const Tolerance size = ClassOf(worst, d->comparison.max_abs);
+  const Tolerance size = ClassOf(worst, d->comparison.unit_max_abs);
   if (size == Tolerance::kFloat32 || worst <= 1e-6) return true;
   if (size == Tolerance::kFloat16 || size == Tolerance::kBfloat16) {
     AddCause(d, size == Tolerance::kFloat16 ? "precision-float16" : "precision-bfloat16", "", 0.4,
@@ -218,7 +276,7 @@ Status FindCauses(Lab* lab, const Evidence& e, Diagnosis* d) {
     search.emplace(lab, texts, answers);
     const auto base = search->TryAll({});
     const bool fine = base && base->worst <= (whole.empty() ? kExactDistance : 3e-2) &&
-                      (d->comparison.max_abs <= 1e-5 || !whole.empty());
+                      (d->comparison.unit_max_abs <= 1e-5 || !whole.empty());
     if (base && !fine) {
       // Small and even: first what rounding can explain exactly.
       bool done = false;
@@ -227,7 +285,7 @@ Status FindCauses(Lab* lab, const Evidence& e, Diagnosis* d) {
         if (numeric.exact) done = ClaimNumeric(&*search, *base, d);
       }
       if (!done) {
-        const SearchResult result = search->Run();
+        const SearchResult result = search->Run(kSearchSeconds);
         if (result.found) {
           ClaimSearch(result, o, lab, d);
           fitted = result.best.hypotheses;
@@ -236,7 +294,7 @@ Status FindCauses(Lab* lab, const Evidence& e, Diagnosis* d) {
         } else if (!d->comparison.same_dimension) {
           DimensionCauses(e, d);
         } else if (!ClaimNumeric(&*search, *base, d)) {
-          ClaimUnknown(result, d);
+          ClaimUnknown(result, e, *lab, d);
         }
         RuleOut(result, d);
       }

@@ -11,6 +11,7 @@ namespace truevec {
 namespace {
 
 constexpr int64_t kBatchTokens = 2048;
+constexpr size_t kFewTokens = 48;
 constexpr size_t kCacheFloats = size_t{96} << 20;
 constexpr size_t kCachedModels = 24;
 constexpr int64_t kSmallModel = int64_t{64} << 20;  // parameters; of larger ones only two altered copies are kept
@@ -314,7 +315,8 @@ Result<std::vector<Lab::SharedRows>> Lab::ComputeRows(const Pipeline& pipeline, 
   if (simulation.skip_norm == kLastNorm) simulation.skip_norm = norms_ - 1;
   if (hides) simulation.hidden_keys = hidden;
   simulation.merge_sequences = Merges(h);
-  const ExecContext context{.pool = pool_.get(), .arena = &arena_, .simulation = simulated ? &simulation : nullptr};
+  ThreadPool* pool = hidden.size() <= kFewTokens ? &one_thread_ : pool_.get();
+  const ExecContext context{.pool = pool, .arena = &arena_, .simulation = simulated ? &simulation : nullptr};
   std::vector<SharedRows> out;
   if (!from_tokens_) {
     const int64_t width = pipeline.OutputWidth({});
@@ -415,7 +417,7 @@ Status Lab::PoolParts(const Pipeline& pipeline, const Combination& h, const std:
   const int64_t width = pipeline.OutputWidth(options);
   std::vector<float> buffer(parts.size() * static_cast<size_t>(width));
   const Matrix matrix{buffer.data(), static_cast<int64_t>(parts.size()), width, width};
-  TV_RETURN_IF_ERROR(pipeline.EmbedFromTokens(texts, tokens, options, {pool_.get(), &arena_}, matrix));
+  TV_RETURN_IF_ERROR(pipeline.EmbedFromTokens(texts, tokens, options, {&one_thread_, &arena_}, matrix));
   arena_.Reset();
   for (size_t i = 0; i < parts.size(); ++i) {
     const auto first = buffer.begin() + static_cast<ptrdiff_t>(i) * width;

@@ -58,6 +58,7 @@ class Lab {
   std::string own_prompt_;
   std::shared_ptr<const Pipeline> base_;
   std::unique_ptr<ThreadPool> pool_;
+  ThreadPool one_thread_{1};  // a few tokens cost less than waking threads
   Arena arena_;
   IdContext ids_;
   std::vector<float> scores_;

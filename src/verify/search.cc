@@ -164,7 +164,7 @@ std::vector<Trial> Search::Pairs() {
     rows.push_back(&h);
   }
   for (size_t i = 0; i < rows.size(); ++i) {
-    for (size_t j = i + 1; j < rows.size(); ++j) {
+    for (size_t j = i + 1; j < rows.size() && !Late(); ++j) {
       if (!Compatible({rows[i]}, *rows[j])) continue;
       // Altered weights of two kinds would need a model for each pair.
       if ((rows[i]->edit.weights || !rows[i]->edit.config.empty()) &&
@@ -279,14 +279,16 @@ void Search::Judge(const Trial& best, SearchResult* result) {
   result->found = best.mean * kClearly < rival || (result->exact && best.worst * 10 < rival);
 }
 
-SearchResult Search::Run() {
+SearchResult Search::Run(double seconds) {
   SearchResult result;
+  deadline_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
   if (base_.distance.empty() || base_.worst <= kExactDistance) return result;
   std::vector<Trial> beam = {base_};
   bool paired = false;
   for (size_t size = 1; size <= kMost && !beam.empty(); ++size) {
     std::vector<Trial> next;
     for (const Trial& start : beam) {
+      if (size > 1 && Late()) break;
       std::vector<Trial> grown = Extend(start);
       grown.resize(std::min(grown.size(), 2 * kBeam));
       next.insert(next.end(), grown.begin(), grown.end());
@@ -323,6 +325,8 @@ SearchResult Search::Run() {
     }
     if (full.size() > kBeam) full.resize(kBeam);
     beam = std::move(full);
+    result.stopped = Late();
+    if (result.stopped) break;
   }
   if (!result.tried.empty()) result.best = result.tried.front();
   return result;

@@ -4,6 +4,7 @@
 #ifndef TRUEVEC_VERIFY_SEARCH_H_
 #define TRUEVEC_VERIFY_SEARCH_H_
 
+#include <chrono>
 #include <deque>
 #include <optional>
 #include <string>
@@ -25,7 +26,8 @@ struct Trial {
 
 struct SearchResult {
   bool found = false;
-  bool exact = false;  // to the float32 floor; else to a rounding class
+  bool exact = false;    // to the float32 floor; else to a rounding class
+  bool stopped = false;  // the time was over before all was tried
   Trial best;
   // Other causes that fit as well: they cannot be told apart on these texts.
   std::vector<const Hypothesis*> ties;
@@ -45,7 +47,8 @@ class Search {
   // `target[i]` is the answer for texts[i] asked alone. All pointers outlive the search.
   Search(Lab* lab, std::vector<std::string> texts, std::vector<Vector> target);
 
-  SearchResult Run();
+  // Stops growing combinations after about `seconds`.
+  SearchResult Run(double seconds);
   NumericResult Numeric(const Combination& fitted, double worst);
   // On all texts; nullopt when the model cannot have it.
   std::optional<Trial> TryAll(const Combination& h);
@@ -61,6 +64,7 @@ class Search {
   Trial Refine(Trial trial);
   Trial RefineNumber(const Trial& trial, size_t member, int64_t start, int64_t most,
                      const std::function<Hypothesis(int64_t)>& make);
+  bool Late() const { return std::chrono::steady_clock::now() > deadline_; }
   bool Accept(const Trial& trial) const;
   void Judge(const Trial& best, SearchResult* result);
   Trial DropNeedless(Trial trial);
@@ -70,6 +74,7 @@ class Search {
   std::vector<Vector> target_;
   std::vector<int64_t> lengths_;  // tokens
   Trial base_;
+  std::chrono::steady_clock::time_point deadline_;
   Hypotheses all_;
   Hypotheses numeric_;
   std::deque<Hypothesis> made_;  // by refining

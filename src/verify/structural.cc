@@ -233,6 +233,7 @@ bool StructuralCauses(const Evidence& e, Diagnosis* d) {
     for (size_t i = 0; i < o.singles.size(); ++i) readings.push_back(ReadingThatFits((*e.reference)[i], o.singles[i]));
     if (!readings[0].empty() &&
         std::count(readings.begin(), readings.end(), readings[0]) * 10 >= static_cast<ptrdiff_t>(readings.size()) * 9) {
+      std::erase_if(d->causes, [](const Cause& cause) { return cause.id == "overflow-nan"; });
       AddCause(d, "serialization", readings[0], 0.98, "with the bytes read as " + readings[0] + " the vectors agree",
                before, 1);
       return true;

@@ -62,8 +62,8 @@ def main():
                "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]",
                "mask_token": "[MASK]"}, open(f"{out}/tokenizer_config.json", "w"), indent=1)
     torch.manual_seed(20)
-    config = BertConfig(vocab_size=len(tokens), hidden_size=48, num_hidden_layers=3, num_attention_heads=4,
-                        intermediate_size=96, max_position_embeddings=160, type_vocab_size=2)
+    config = BertConfig(vocab_size=len(tokens), hidden_size=64, num_hidden_layers=3, num_attention_heads=4,
+                        intermediate_size=128, max_position_embeddings=160, type_vocab_size=2)
     model = BertModel(config, add_pooling_layer=False).eval()
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -75,7 +75,7 @@ def main():
                 p.normal_(0, 0.25 if "embeddings" not in name else 0.5)
     model.save_pretrained(out)
     json.dump({"max_seq_length": 128, "do_lower_case": False}, open(f"{out}/sentence_bert_config.json", "w"), indent=1)
-    json.dump({"word_embedding_dimension": 48, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False},
+    json.dump({"word_embedding_dimension": 64, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False},
               open(f"{out}/1_Pooling/config.json", "w"), indent=1)
     json.dump([{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
                {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
