@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "cli/compare_options.h"
+#include "cli/model_path.h"
 #include "verify/diagnose.h"
 #include "verify/lock.h"
 
@@ -103,8 +104,9 @@ Status LockCommand::Check(const CommonOptions& common, Target* target) const {
 
 Status LockCommand::Run(const CommonOptions& common) {
   if (output_.empty() == check_.empty()) return UsageError("lock: give either -o FILE or --check FILE");
+  TV_ASSIGN_OR_RETURN(model_, ResolveModelPath(model_, common));
   TV_ASSIGN_OR_RETURN(const std::vector<Probe> given, compare_.GivenProbes());
-  TV_ASSIGN_OR_RETURN(const SpecOptions spec, SpecOptionsFrom(common, ""));
+  TV_ASSIGN_OR_RETURN(const SpecOptions spec, SpecOptionsFrom(common, "", "dense"));
   TV_ASSIGN_OR_RETURN(const std::unique_ptr<Lab> lab, Lab::Load(model_, spec, compare_.Prompt(), common.threads));
   std::unique_ptr<Target> target;
   if (from_ != "self") {

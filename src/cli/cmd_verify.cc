@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "cli/compare_options.h"
+#include "cli/model_path.h"
 #include "verify/diagnose.h"
 #include "verify/layers.h"
 #include "verify/lock.h"
@@ -85,7 +86,7 @@ Result<Diagnosis> VerifyCommand::WithModel(const CommonOptions& common, const st
   DiagnoseOptions options;
   options.find_causes = diagnose_;
   TV_ASSIGN_OR_RETURN(options.tolerance, ParseTolerance(tolerance_));
-  TV_ASSIGN_OR_RETURN(const SpecOptions spec, SpecOptionsFrom(common, ""));
+  TV_ASSIGN_OR_RETURN(const SpecOptions spec, SpecOptionsFrom(common, "", "dense"));
   TV_ASSIGN_OR_RETURN(const std::unique_ptr<Lab> lab, Lab::Load(model_, spec, compare_.Prompt(), common.threads));
   TV_ASSIGN_OR_RETURN(const std::unique_ptr<Target> target,
                       compare_.Open(common, against_, model_, lab->prompt(), given));
@@ -106,6 +107,9 @@ Result<Diagnosis> VerifyCommand::WithModel(const CommonOptions& common, const st
 }
 
 Status VerifyCommand::Run(const CommonOptions& common) {
+  if (!model_.empty() && lock_.empty()) {
+    TV_ASSIGN_OR_RETURN(model_, ResolveModelPath(model_, common));
+  }
   if (against_.empty() && lock_.empty()) return UsageError("--against: name what is compared; see --help");
   TV_ASSIGN_OR_RETURN(const std::vector<Probe> given, compare_.GivenProbes());
   Result<Diagnosis> diagnosis = UsageError("");

@@ -74,7 +74,7 @@ Result<std::unique_ptr<Target>> CompareOptions::Open(const CommonOptions& common
     return MakeReferenceTarget(model, choice, python);
   }
   if (IsDirectory(target)) {
-    TV_ASSIGN_OR_RETURN(const SpecOptions spec, SpecOptionsFrom(common, ""));
+    TV_ASSIGN_OR_RETURN(const SpecOptions spec, SpecOptionsFrom(common, "", "dense"));
     SpecOptions plain = spec;
     plain.overrides = Overrides();
     return MakeModelTarget(target, plain, Prompt(), common.threads);

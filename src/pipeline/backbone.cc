@@ -55,8 +55,9 @@ bool HasTokenizer(const std::string& folder) {
 }
 
 Result<std::shared_ptr<const WeightStore>> Merged(const std::string& base, const std::string& folder,
-                                                  const JsonRef& adapter_config) {
+                                                  const JsonRef& adapter_config, bool leave_out) {
   TV_ASSIGN_OR_RETURN(std::shared_ptr<const WeightStore> weights, OpenWeights(base));
+  if (leave_out) return weights;
   const bool safe = FileExists(folder + "/adapter_model.safetensors");
   if (!safe && !FileExists(folder + "/adapter_model.bin")) {
     return ModelError(folder + ": adapter_config.json without adapter_model.safetensors or adapter_model.bin");
@@ -90,7 +91,7 @@ Result<Backbone> OpenBackbone(const ModuleSpec& module, const LoadContext& conte
                                      ": use_dora: the vectors are those of PEFT; transformers 5.23 alone leaves the "
                                      "magnitudes of such adapters unread");
   }
-  TV_ASSIGN_OR_RETURN(std::shared_ptr<const WeightStore> weights, Merged(base, folder, adapter.root()));
+  TV_ASSIGN_OR_RETURN(std::shared_ptr<const WeightStore> weights, Merged(base, folder, adapter.root(), context.options->leave_out_adapter));
   return Backbone{std::move(config), "config.json", std::move(weights), HasTokenizer(folder) ? folder : base};
 }
 

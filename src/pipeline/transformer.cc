@@ -475,7 +475,8 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
   const JsonRef model_config = backbone.config.root();
   TV_RETURN_IF_ERROR(MapOverrides(model_config, &config.config_overrides));
   ConfigReader reader(model_config, &config.config_overrides, &context.spec->settings, "transformers 5");
-  const WeightScope weights(backbone.weights);
+  const auto& edit = context.options->edit_weights;
+  const WeightScope weights(edit ? edit(backbone.weights) : backbone.weights);
   ModelOptions options;
   options.compute_type = context.options->compute_type;
   options.task = config.task;

@@ -207,7 +207,10 @@ void AddForwardHypotheses(const ModelTraits& model, Hypotheses* out) {
   }
 }
 
-void AddWeightHypotheses(const ModelTraits&, Hypotheses* out) {
+void AddWeightHypotheses(const ModelTraits& model, Hypotheses* out) {
+  if (model.adapter) {
+    AddHypothesis(out, "adapter-missing", "", "without the adapter the vectors agree")->without_adapter = true;
+  }
   const auto add = [&](const char* cause, const char* variant, const char* says,
                        std::function<bool(const std::string&, std::vector<float>*)> change) {
     AddHypothesis(out, cause, variant, says)->weights = [change](const WeightEntry& entry, std::vector<float>* values) {

@@ -46,6 +46,7 @@ struct ModelTraits {
   int64_t prefix = 0, suffix = 0;  // special tokens around a text
   int64_t max_length = 0;
   int64_t dense = 0;  // Dense modules
+  bool adapter = false;
 };
 
 // Unset members change nothing. Edits of one combination apply stage by stage, in the order of the members.
@@ -62,6 +63,7 @@ struct Edit {
   // Replaces a tensor's values; false: left as they are. `values` comes filled, [rows, cols] for matrices.
   std::function<bool(const WeightEntry&, std::vector<float>* values)> weights;
   std::function<void(Simulation*)> simulation;
+  bool without_adapter = false;
   bool merge_batch = false;  // all texts of a request run as one attention sequence
   std::string pooling;       // a mode in place of the model's
   std::optional<bool> normalize;
@@ -72,7 +74,7 @@ struct Edit {
 
   // Whether ids change at all, the packed weights, or only what follows the token vectors.
   bool ChangesText() const { return text || prompt || !tokenizer.empty() || max_length || ids || batch; }
-  bool ChangesModel() const { return !config.empty() || weights || simulation || merge_batch; }
+  bool ChangesModel() const { return !config.empty() || weights || without_adapter || simulation || merge_batch; }
 };
 
 struct Hypothesis {

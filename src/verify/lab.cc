@@ -156,6 +156,7 @@ Status Lab::LookAround() {
   t.prefix = static_cast<int64_t>(ids_.prefix.size());
   t.suffix = static_cast<int64_t>(ids_.suffix.size());
   t.max_length = ids_.max_length;
+  t.adapter = settings.Find("base_model") != nullptr;
   for (const ModuleSpec& module : base_->spec().modules) t.dense += module.type == "Dense" ? 1 : 0;
   return Status::Ok();
 }
@@ -188,8 +189,9 @@ Result<const Tokenizer*> Lab::EditedTokenizer(const std::string& edit) {
 }
 
 Result<std::shared_ptr<const Pipeline>> Lab::EditedPipeline(const Combination& h) {
-  const std::string key =
-      KeyOf(h, [](const Hypothesis& x) { return !x.edit.config.empty() || x.edit.weights != nullptr; });
+  const std::string key = KeyOf(h, [](const Hypothesis& x) {
+    return !x.edit.config.empty() || x.edit.weights != nullptr || x.edit.without_adapter;
+  });
   if (key.empty()) return base_;
   if (const auto found = pipelines_.find(key); found != pipelines_.end()) {
     if (found->second == nullptr) return ModelError("this model has no such setting");
@@ -205,6 +207,7 @@ Result<std::shared_ptr<const Pipeline>> Lab::EditedPipeline(const Combination& h
   std::vector<EditedStore::Change> changes;
   for (const Hypothesis* hypothesis : h) {
     for (const auto& [name, value] : hypothesis->edit.config) options.overrides.Set(name, value);
+    options.leave_out_adapter = options.leave_out_adapter || hypothesis->edit.without_adapter;
     if (hypothesis->edit.weights) changes.push_back(hypothesis->edit.weights);
   }
   bool changed = changes.empty();

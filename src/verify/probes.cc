@@ -13,7 +13,7 @@ struct Row {
   const char* trap;
 };
 
-constexpr std::array<Row, 24> kRows = {{
+constexpr std::array<Row, 26> kRows = {{
     {"plain", "the weather is nice today and we walk along the river", "control"},
     {"plain2", "a short history of the steam engine in four parts", "control"},
     {"one-word", "hello", "special tokens, positions, pooling"},
@@ -37,6 +37,8 @@ constexpr std::array<Row, 24> kRows = {{
     {"rare-long", "pneumonoultramicroscopicsilicovolcanoconiosis antidisestablishmentarianism", "sub-word algorithm"},
     {"code", "for (int i = 0; i < n; ++i) { sum += a[i]; }", "punctuation, white space"},
     {"numbers", "3.14159 1,024 2024-06-07 50%", "digits"},
+    {"nfkc", "ﬁne ｆｕｌｌｗｉｄｔｈ ① Ⅳ", "compatibility characters"},
+    {"rare-mixed", "overparameterised backpropagation ``` transformerlike unbelievableness", "sub-word algorithm"},
     {"emoji", "thumbs up 👍🏽 and family 👩\u200d👩\u200d👧 ok", "code points beyond the first plane"},
 }};
 

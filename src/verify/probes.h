@@ -9,7 +9,7 @@
 namespace truevec {
 
 // Raised when a text changes: reports with different versions are not comparable text by text.
-inline constexpr std::string_view kProbeSetVersion = "probes/1";
+inline constexpr std::string_view kProbeSetVersion = "probes/2";
 
 struct Probe {
   std::string name;
