@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "cli/model_path.h"
 #include "cli/text_reader.h"
 #include "verify/lock.h"
 
@@ -73,11 +74,16 @@ Result<std::unique_ptr<Target>> CompareOptions::Open(const CommonOptions& common
     if (!choice.prompt.has_value() && !task.empty()) choice.prompt = prompt_text;
     return MakeReferenceTarget(model, choice, python);
   }
-  if (IsDirectory(target)) {
+  std::string directory = IsDirectory(target) || target.ends_with(".gguf") ? target : "";
+  if (directory.empty() && !FileExists(target) && target.find('/') != std::string::npos) {
+    // A hub id; a path that is not there keeps its own message.
+    if (auto path = ResolveModelPath(target, common); path.ok() && IsDirectory(*path)) directory = *path;
+  }
+  if (!directory.empty()) {
     TV_ASSIGN_OR_RETURN(const SpecOptions spec, SpecOptionsFrom(common, "", "dense"));
     SpecOptions plain = spec;
     plain.overrides = Overrides();
-    return MakeModelTarget(target, plain, Prompt(), common.threads);
+    return MakeModelTarget(directory, plain, Prompt(), common.threads);
   }
   if (!FileExists(target)) {
     return UsageError("\"" + target + "\": no such directory, file or URL, and not the word reference");

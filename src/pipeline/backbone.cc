@@ -91,7 +91,10 @@ Result<Backbone> OpenBackbone(const ModuleSpec& module, const LoadContext& conte
                                      ": use_dora: the vectors are those of PEFT; transformers 5.23 alone leaves the "
                                      "magnitudes of such adapters unread");
   }
-  TV_ASSIGN_OR_RETURN(std::shared_ptr<const WeightStore> weights, Merged(base, folder, adapter.root(), context.options->leave_out_adapter));
+  // --override adapter=false: the base alone.
+  const json::value* use = context.options->overrides.Use("adapter");
+  const bool leave_out = use != nullptr && use->is_bool() && !use->get_bool();
+  TV_ASSIGN_OR_RETURN(std::shared_ptr<const WeightStore> weights, Merged(base, folder, adapter.root(), leave_out));
   return Backbone{std::move(config), "config.json", std::move(weights), HasTokenizer(folder) ? folder : base};
 }
 

@@ -33,7 +33,6 @@ struct SpecOptions {
   std::function<std::string(const std::string& id)> find_model;
   // Wraps the tensors of each weight file before they are packed; only `diagnose` sets it, to inject faults.
   std::function<std::shared_ptr<const WeightStore>(std::shared_ptr<const WeightStore>)> edit_weights;
-  bool leave_out_adapter = false;  // the base without its PEFT adapter; only `diagnose` sets it
 };
 
 struct Refusal {

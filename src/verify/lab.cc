@@ -207,7 +207,7 @@ Result<std::shared_ptr<const Pipeline>> Lab::EditedPipeline(const Combination& h
   std::vector<EditedStore::Change> changes;
   for (const Hypothesis* hypothesis : h) {
     for (const auto& [name, value] : hypothesis->edit.config) options.overrides.Set(name, value);
-    options.leave_out_adapter = options.leave_out_adapter || hypothesis->edit.without_adapter;
+    if (hypothesis->edit.without_adapter) options.overrides.Set("adapter", json::value(false));
     if (hypothesis->edit.weights) changes.push_back(hypothesis->edit.weights);
   }
   bool changed = changes.empty();

@@ -4,6 +4,7 @@ The recordings (recordings.json: float32 vectors in base64) were made by make_re
 from the model in model/; nothing here needs them.
 """
 import base64
+import importlib.util
 import json
 import os
 import struct
@@ -230,6 +231,19 @@ class Locks(unittest.TestCase):
         self.addCleanup(bad.close)
         bad.vectors["hello"] = bad.vectors.get("hello", vectors("healthy")[0])
         run("verify", "any-name", "--against", bad.url, "--lock", self.lock, code=1)
+
+    def test_the_pytest_example(self):
+        server = ReplayServer(dict(zip(TEXTS, vectors("healthy"))))
+        self.addCleanup(server.close)
+        server.vectors["hello"] = server.vectors.get("hello", vectors("healthy")[0])
+        spec = importlib.util.spec_from_file_location("example", os.path.join(HERE, "../../examples/pytest/test_embeddings.py"))
+        example = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(example)
+        os.environ.update(EMBEDDINGS_URL=server.url, EMBEDDINGS_LOCK=self.lock)
+        example.test_vectors_are_the_locked_ones()
+        server.vectors.update(zip(TEXTS, vectors("cased")))
+        with self.assertRaises(AssertionError):
+            example.test_vectors_are_the_locked_ones()
 
     def test_malformed_locks_are_refused(self):
         lock = json.load(open(self.lock, encoding="utf-8"))
