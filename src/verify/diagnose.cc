@@ -11,7 +11,7 @@ void DimensionCauses(const Evidence& evidence, Diagnosis* d);  // structural.cc
 
 namespace {
 
-constexpr double kSearchSeconds = 20;
+constexpr double kSearchSeconds = 40;  // of CPU time
 
 double Noise(const Observations& o) {
   double noise = 0;

@@ -281,7 +281,7 @@ void Search::Judge(const Trial& best, SearchResult* result) {
 
 SearchResult Search::Run(double seconds) {
   SearchResult result;
-  deadline_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+  deadline_ = std::clock() + static_cast<std::clock_t>(seconds * CLOCKS_PER_SEC);
   if (base_.distance.empty() || base_.worst <= kExactDistance) return result;
   std::vector<Trial> beam = {base_};
   bool paired = false;

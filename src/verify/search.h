@@ -4,7 +4,7 @@
 #ifndef TRUEVEC_VERIFY_SEARCH_H_
 #define TRUEVEC_VERIFY_SEARCH_H_
 
-#include <chrono>
+#include <ctime>
 #include <deque>
 #include <optional>
 #include <string>
@@ -47,7 +47,7 @@ class Search {
   // `target[i]` is the answer for texts[i] asked alone. All pointers outlive the search.
   Search(Lab* lab, std::vector<std::string> texts, std::vector<Vector> target);
 
-  // Stops growing combinations after about `seconds`.
+  // Stops growing combinations after about `seconds` of CPU time.
   SearchResult Run(double seconds);
   NumericResult Numeric(const Combination& fitted, double worst);
   // On all texts; nullopt when the model cannot have it.
@@ -64,7 +64,7 @@ class Search {
   Trial Refine(Trial trial);
   Trial RefineNumber(const Trial& trial, size_t member, int64_t start, int64_t most,
                      const std::function<Hypothesis(int64_t)>& make);
-  bool Late() const { return std::chrono::steady_clock::now() > deadline_; }
+  bool Late() const { return std::clock() > deadline_; }
   bool Accept(const Trial& trial) const;
   void Judge(const Trial& best, SearchResult* result);
   Trial DropNeedless(Trial trial);
@@ -74,7 +74,7 @@ class Search {
   std::vector<Vector> target_;
   std::vector<int64_t> lengths_;  // tokens
   Trial base_;
-  std::chrono::steady_clock::time_point deadline_;
+  std::clock_t deadline_ = 0;  // of this process's CPU time
   Hypotheses all_;
   Hypotheses numeric_;
   std::deque<Hypothesis> made_;  // by refining
