@@ -16,13 +16,13 @@ class TokenizeCommand : public Command {
   std::string Name() const override { return "tokenize"; }
   std::string Description() const override { return "The token ids of texts, as the model is fed"; }
   void Configure(CLI::App* app) override {
-    app->add_option("MODEL", model_, "Model directory or tokenizer.json")->required();
+    app->add_option("MODEL", model_, "Model directory, tokenizer.json or SentencePiece tokenizer.model")->required();
     app->add_option("TEXT", texts_, "Texts; or give --input");
     app->add_option("--input", input_, "File of texts, .txt or .jsonl ({\"text\"[,\"text_pair\"]}); - for stdin");
     app->add_option("--prompt", params_.prompt, "Text put before every input");
     app->add_option("--prompt-name", params_.prompt_name, "One of the model's own prompts");
     app->add_option("--task", params_.task, "query or document")->check(CLI::IsMember({"query", "document"}));
-    app->add_flag("--no-special-tokens", no_special_, "Leave special tokens out (tokenizer.json only)");
+    app->add_flag("--no-special-tokens", no_special_, "Leave special tokens out");
     app->add_option("--max-length", params_.max_length, "Tokens, specials included")->check(CLI::PositiveNumber);
   }
 
@@ -32,6 +32,10 @@ class TokenizeCommand : public Command {
     if (IsDirectory(model_)) {
       TV_RETURN_IF_ERROR(LoadEmbedder(model_, common, "", &embedder_));
     } else {
+      if (params_.prompt_name || !params_.task.empty()) {
+        return UsageError(
+            "--prompt-name and --task: a tokenizer file has no prompts; give --prompt or a model directory");
+      }
       TV_ASSIGN_OR_RETURN(tokenizer_, Tokenizer::LoadFile(model_));
     }
     for (const std::string& text : texts_) Print({text, {}, {}, 0});
@@ -61,14 +65,17 @@ class TokenizeCommand : public Command {
   void Print(const TextRecord& record) {
     std::string line;
     if (embedder_ != nullptr) {
-      if (record.pair) return PrintError("text_pair: this model takes one text");
+      params_.text_pair = record.pair;
+      params_.add_special_tokens = !no_special_;
       const Error error = embedder_->TokenizeJson(record.text, params_, &line);
       if (!error.ok()) return PrintError(error.message);
     } else {
       EncodeOptions options;
       options.details = true;
       options.add_special_tokens = !no_special_;
-      if (params_.max_length) options.truncation = Truncation{.max_length = *params_.max_length};
+      if (params_.max_length) {
+        options.truncation = Truncation{.max_length = *params_.max_length, .side = tokenizer_->truncation_side()};
+      }
       const std::string text = params_.prompt.value_or("") + record.text;
       auto encoding = tokenizer_->Encode(text, record.pair, options);
       if (!encoding.ok()) return PrintError(encoding.status().message());

@@ -99,11 +99,12 @@ class PipelineEmbedder : public Embedder {
                         pipeline_->ResolvePrompt({params.prompt, params.prompt_name, params.task}));
     EncodeOptions options;
     options.details = true;
+    options.add_special_tokens = params.add_special_tokens;
     const int64_t limit = params.max_length.value_or(pipeline_->max_length());
     if (limit > 0)
       options.truncation = Truncation{.max_length = limit, .side = pipeline_->tokenizer().truncation_side()};
     TV_ASSIGN_OR_RETURN(const Encoding encoding,
-                        pipeline_->tokenizer().Encode(prompt + std::string(text), std::nullopt, options));
+                        pipeline_->tokenizer().Encode(prompt + std::string(text), params.text_pair, options));
     return EncodingToJson(encoding);
   }
 

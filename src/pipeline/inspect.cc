@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/file.h"
+#include "tokenizer/raw_file.h"
+
 namespace truevec {
 namespace {
 
@@ -83,6 +86,35 @@ void CollectMissing(LoadReport* report) {
   }
 }
 
+// Engines that read tokenizer.json alone may feed the model other ids: says so, with an example.
+Status FlagRawTokenizer(const Pipeline& pipeline, LoadReport* report) {
+  if (!pipeline.has_tokenizer()) return Status::Ok();
+  const auto transformer = std::find_if(report->spec.modules.begin(), report->spec.modules.end(),
+                                        [](const ModuleSpec& module) { return module.type == "Transformer"; });
+  if (transformer == report->spec.modules.end()) return Status::Ok();
+  const std::string folder = transformer->path.empty() ? "" : "/" + transformer->path;
+  const std::string path = report->spec.directory + folder + "/tokenizer.json";
+  if (!FileExists(path)) return Status::Ok();
+  TV_ASSIGN_OR_RETURN(const auto difference, CompareWithRawFile(pipeline.tokenizer(), path));
+  json::object value = {{"same_ids", !difference.has_value()}};
+  if (difference) {
+    value["text"] = difference->text;
+    value["ids"] = json::array(difference->ids.begin(), difference->ids.end());
+    value["raw_ids"] = json::array(difference->raw.begin(), difference->raw.end());
+    if (!difference->error.empty()) value["error"] = difference->error;
+    const std::string example = difference->error.empty()
+                                    ? "for " + WriteJson(json::value(difference->text)) + " " +
+                                          WriteJson(value["raw_ids"]) + " instead of " + WriteJson(value["ids"])
+                                    : "it is refused: " + difference->error;
+    report->spec.warnings.push_back(
+        "tokenizer.json alone, as transformers 4, TEI and other engines read it, gives other ids than AutoTokenizer "
+        "of transformers 5: " +
+        example);
+  }
+  report->spec.settings.Record("raw_tokenizer_json", std::move(value), SettingSource::File("tokenizer.json", ""));
+  return Status::Ok();
+}
+
 }  // namespace
 
 bool Supported(const LoadReport& report) { return report.spec.refusals.empty(); }
@@ -95,6 +127,7 @@ Result<LoadReport> InspectModel(const std::string& directory, const SpecOptions&
   }
   if (!pipeline.ok() && report.spec.refusals.empty()) return pipeline.status();
   CollectMissing(&report);
+  if (pipeline.ok()) TV_RETURN_IF_ERROR(FlagRawTokenizer(**pipeline, &report));
   return report;
 }
 

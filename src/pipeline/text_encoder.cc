@@ -107,10 +107,8 @@ Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::stri
   const json::object own = {{"prefix", IdArray(encoder.tokenizer_->PrefixIds())},
                             {"suffix", IdArray(encoder.tokenizer_->SuffixIds())}};
   const Setting* known = settings->Find("special_tokens");
-  const SettingSource source = known != nullptr && known->source.kind == SettingSource::Kind::kFile
-                                   ? known->source
-                                   : SettingSource::File("tokenizer.json", "post_processor");
-  settings->Record("special_tokens", own, source);
+  const SettingSource source =
+      known != nullptr ? known->source : SettingSource::File("tokenizer.json", "post_processor");
   if (const json::value* special = overrides.Use("special_tokens"); special != nullptr) {
     const JsonRef ref(special, "--override", "special_tokens");
     SpecialTokens tokens;

@@ -54,6 +54,23 @@ Result<json::value> ReadMergesText(const std::string& directory) {
   return json::value(std::move(merges));
 }
 
+// The SentencePiece file of each class that has one.
+constexpr std::array<std::pair<std::string_view, const char*>, 7> kSentencePieceFiles = {{
+    {"XLMRobertaTokenizer", "sentencepiece.bpe.model"},
+    {"CamembertTokenizer", "sentencepiece.bpe.model"},
+    {"T5Tokenizer", "spiece.model"},
+    {"AlbertTokenizer", "spiece.model"},
+    {"DebertaV2Tokenizer", "spm.model"},
+    {"LlamaTokenizer", "tokenizer.model"},
+    {"GemmaTokenizer", "tokenizer.model"},
+}};
+
+const char* FindSentencePieceFile(std::string_view name) {
+  const auto* row = std::find_if(kSentencePieceFiles.begin(), kSentencePieceFiles.end(),
+                                 [&](const auto& pair) { return pair.first == name; });
+  return row == kSentencePieceFiles.end() ? nullptr : row->second;
+}
+
 // What a class is built from: the vocabulary, its special tokens, and the ids that added tokens will get.
 class Builder {
  public:
@@ -71,6 +88,9 @@ class Builder {
       const JsonRef vocabulary = files_.tokenizer->root()["model"]["vocab"];
       if (!vocabulary.is_object() && !vocabulary.is_array()) return vocabulary.TypeError("an object or an array");
       vocabulary_ = vocabulary.value();
+    } else if (FindSentencePieceFile(name) != nullptr) {
+      return ModelError(files_.directory + ": " + std::string(name) + " without a tokenizer.json or a .model file " +
+                        "is not supported");
     } else if (FileExists(files_.directory + "/vocab.json")) {
       TV_ASSIGN_OR_RETURN(const JsonFile file, JsonFile::Load(files_.directory + "/vocab.json", "vocab.json"));
       TV_RETURN_IF_ERROR(file.root().ExpectObject());
@@ -99,14 +119,17 @@ class Builder {
     if (!merges_.is_null()) return merges_;
     if (!files_.tokenizer) return ReadMergesText(files_.directory);
     const JsonRef merges = files_.tokenizer->root()["model"]["merges"];
-    if (!merges.is_array()) return merges.TypeError("an array");
+    if (!merges.is_array()) {
+      return ModelError(merges.Where() + ": a file without merges is not supported by this tokenizer class");
+    }
     return merges.value();
   }
 
   Status RequireKind(bool object) const {
     if (vocabulary_.is_object() == object) return Status::Ok();
-    return ModelError("tokenizer.json: model.vocab: the tokenizer class needs " +
-                      std::string(object ? "an object of tokens" : "a list of [piece, score]"));
+    return ModelError("tokenizer.json: model.vocab: " + std::string(object ? "a list" : "an object") +
+                      " is not supported by the tokenizer class, which needs " +
+                      (object ? "an object of tokens" : "a list of [piece, score]"));
   }
 
   // Declares a special token of the class; gives its text.
@@ -115,17 +138,19 @@ class Builder {
     return SpecialTokenText(files_, key, fallback);
   }
   // The class's extra special tokens when the files give none.
-  void SetDefaultExtras(const std::vector<std::string>& extras) {
-    extras_ = file_extras_;
-    extras_.insert(extras_.end(), extras.begin(), extras.end());
+  void SetDefaultExtras(const std::vector<std::string>& extras, std::string marker = "") {
+    extras_.tokens = file_extras_;
+    extras_.tokens.insert(extras_.tokens.end(), extras.begin(), extras.end());
+    extras_.marker = std::move(marker);
   }
+  void ResetSpecialFlags() { reset_special_flags_ = true; }
 
   Result<json::value> Value(std::string_view key, json::value fallback, const std::string& setting) const {
     return TokenizerConfigValue(files_, key, std::move(fallback), settings_, setting);
   }
   Result<bool> Flag(std::string_view key, bool fallback) const {
     TV_ASSIGN_OR_RETURN(const json::value value, Value(key, fallback, std::string(key)));
-    if (value.is_null()) return fallback;
+    if (value.is_null()) return false;  // None: the default is only of a key that is not there
     if (!value.is_bool()) return files_.Config(key).TypeError("true or false");
     return value.get_bool();
   }
@@ -140,7 +165,7 @@ class Builder {
   // Whether "bos_token" or "eos_token" is put around texts: add_bos_token of the config, without a tokenizer.json.
   Result<bool> AddsToken(const std::string& key) const {
     const JsonRef flag = files_.Config("add_" + key);
-    if (files_.tokenizer || !flag.present() || flag.is_null()) return false;
+    if ((files_.tokenizer && !files_.converted) || !flag.present() || flag.is_null()) return false;
     TV_ASSIGN_OR_RETURN(const bool adds, flag.Bool());
     return adds && !SpecialText(key).empty();
   }
@@ -150,6 +175,14 @@ class Builder {
   json::value TakeVocabulary() { return std::move(vocabulary_); }
   const json::value& vocabulary() const { return vocabulary_; }
   json::array TakeAdded() { return std::move(added_); }
+  const json::array& added() const { return added_; }
+  // For a file that is taken as it is: the vocabulary that Id looks in.
+  Status TakeVocabularyOf(const json::value& root) {
+    const JsonRef vocabulary = JsonRef(&root, "tokenizer.json")["model"]["vocab"];
+    if (!vocabulary.is_object() && !vocabulary.is_array()) return vocabulary.TypeError("an object or an array");
+    vocabulary_ = vocabulary.value();
+    return Status::Ok();
+  }
 
  private:
   std::optional<int64_t> VocabularyId(const std::string& token) const;
@@ -161,33 +194,22 @@ class Builder {
   json::value charsmap_;  // of a SentencePiece file
   std::vector<std::string> file_extras_;
   std::vector<SpecialDefault> defaults_;
-  std::vector<std::string> extras_;
+  ExtraDefaults extras_;
+  bool reset_special_flags_ = false;
   json::array added_;
 };
 
-constexpr std::array<std::pair<std::string_view, const char*>, 7> kSentencePieceFiles = {{
-    {"XLMRobertaTokenizer", "sentencepiece.bpe.model"},
-    {"CamembertTokenizer", "sentencepiece.bpe.model"},
-    {"T5Tokenizer", "spiece.model"},
-    {"AlbertTokenizer", "spiece.model"},
-    {"DebertaV2Tokenizer", "spm.model"},
-    {"LlamaTokenizer", "tokenizer.model"},
-    {"GemmaTokenizer", "tokenizer.model"},
-}};
-
 Result<bool> Builder::LoadSentencePiece(std::string_view name) {
-  const auto* row = std::find_if(kSentencePieceFiles.begin(), kSentencePieceFiles.end(),
-                                 [&](const auto& pair) { return pair.first == name; });
-  if (row == kSentencePieceFiles.end() || !FileExists(files_.directory + "/" + row->second)) return false;
-  TV_ASSIGN_OR_RETURN(const SentencePieceModel model,
-                      SentencePieceModel::Load(files_.directory + "/" + row->second, row->second));
+  const char* file = FindSentencePieceFile(name);
+  if (file == nullptr || !FileExists(files_.directory + "/" + file)) return false;
+  TV_ASSIGN_OR_RETURN(const SentencePieceModel model, SentencePieceModel::Load(files_.directory + "/" + file, file));
   if (!model.charsmap.empty()) {
     charsmap_ = json::object{{"type", "Precompiled"}, {"precompiled_charsmap", model.CharsmapBase64()}};
   }
   for (const SentencePieceModel::Piece& piece : model.pieces) {
     if (piece.type == 3 || piece.type == 4) file_extras_.push_back(piece.text);
   }
-  extras_ = file_extras_;
+  extras_.tokens = file_extras_;
   if (name == "LlamaTokenizer" || name == "GemmaTokenizer") {
     vocabulary_ = model.Ids();
     merges_ = model.Merges();
@@ -227,7 +249,7 @@ Result<bool> Builder::LoadSentencePiece(std::string_view name) {
 }
 
 Status Builder::CollectAdded(bool keep_file_tokens) {
-  TV_ASSIGN_OR_RETURN(added_, CollectAddedTokens(files_, keep_file_tokens, defaults_, extras_));
+  TV_ASSIGN_OR_RETURN(added_, CollectAddedTokens(files_, {keep_file_tokens, defaults_, extras_, reset_special_flags_}));
   return Status::Ok();
 }
 
@@ -273,11 +295,14 @@ json::array Pieces(const std::vector<std::pair<std::string, int>>& items) {
 
 using Items = std::vector<std::pair<std::string, int>>;
 
-Result<json::value> Template(const Builder& builder, const Items& single, const Items& pair) {
+// `known`: ids that are not the names' own.
+Result<json::value> Template(const Builder& builder, const Items& single, const Items& pair,
+                             const std::map<std::string, int64_t>& known = {}) {
   json::object specials;
   for (const auto& [name, type] : pair) {
     if (name == "$A" || name == "$B" || specials.contains(name)) continue;
-    TV_ASSIGN_OR_RETURN(const int64_t id, builder.Id(name));
+    const auto given = known.find(name);
+    TV_ASSIGN_OR_RETURN(const int64_t id, given != known.end() ? given->second : builder.Id(name));
     specials[name] = json::object{{"id", name}, {"ids", json::array{id}}, {"tokens", json::array{name}}};
   }
   return json::value(json::object{{"type", "TemplateProcessing"},
@@ -328,17 +353,41 @@ Result<json::value> FilePostProcessor(const Builder& builder) {
 }
 
 struct Components {
+  json::value decoder;
   json::value normalizer;
   json::value pre_tokenizer;
   json::value post_processor;
   json::object model;  // without the vocabulary
 };
 
+// The decoder that the classes set: by the model, else by the pre-tokenizer.
+json::value DecoderFor(const Components& parts) {
+  if (parts.model.at("type") == json::value("WordPiece")) {
+    return json::object{{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
+  }
+  const std::string split = WriteJson(parts.pre_tokenizer);
+  if (split.find("\"ByteLevel\"") != std::string::npos) {
+    return json::object{{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
+  }
+  const bool prefix = split.find("\"never\"") == std::string::npos;
+  return json::object{
+      {"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", prefix ? "always" : "never"}, {"split", true}};
+}
+
+// Llama's and Gemma's: the space for ▁, bytes joined, and the prefix space taken away again.
+json::value SentencePieceDecoder(bool strip) {
+  json::array list = {json::object{{"type", "Replace"}, {"pattern", json::object{{"String", "▁"}}}, {"content", " "}},
+                      json::object{{"type", "ByteFallback"}}, json::object{{"type", "Fuse"}}};
+  if (strip) list.push_back(json::object{{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  return json::object{{"type", "Sequence"}, {"decoders", std::move(list)}};
+}
+
 json::value Assemble(Builder* builder, Components parts) {
   parts.model["vocab"] = builder->TakeVocabulary();
   json::object root;
   root["version"] = "1.0";
   root["added_tokens"] = builder->TakeAdded();
+  root["decoder"] = parts.decoder.is_null() ? DecoderFor(parts) : std::move(parts.decoder);
   root["normalizer"] = std::move(parts.normalizer);
   root["pre_tokenizer"] = std::move(parts.pre_tokenizer);
   root["post_processor"] = std::move(parts.post_processor);
@@ -368,16 +417,19 @@ Result<json::value> BertNormalizerJson(const Builder& builder) {
 Result<json::value> BuildBert(Builder* b) {
   TV_RETURN_IF_ERROR(b->RequireKind(true));
   TV_ASSIGN_OR_RETURN(const std::string unk, b->Special("unk_token", "[UNK]"));
-  TV_ASSIGN_OR_RETURN(const std::string sep, b->Special("sep_token", "[SEP]"));
+  TV_ASSIGN_OR_RETURN(std::string sep, b->Special("sep_token", "[SEP]"));
   TV_RETURN_IF_ERROR(b->Special("pad_token", "[PAD]").status());
-  TV_ASSIGN_OR_RETURN(const std::string cls, b->Special("cls_token", "[CLS]"));
+  TV_ASSIGN_OR_RETURN(std::string cls, b->Special("cls_token", "[CLS]"));
   TV_RETURN_IF_ERROR(b->Special("mask_token", "[MASK]").status());
   TV_RETURN_IF_ERROR(b->CollectAdded());
   Components parts;
   TV_ASSIGN_OR_RETURN(parts.normalizer, BertNormalizerJson(*b));
   parts.pre_tokenizer = json::object{{"type", "BertPreTokenizer"}};
+  std::map<std::string, int64_t> known;  // a token that is null has the id 2 or 3, as in the class
+  if (cls.empty()) known[cls = "None"] = 2;
+  if (sep.empty()) known[sep = "None"] = 3;
   TV_ASSIGN_OR_RETURN(parts.post_processor, Template(*b, {{cls, 0}, {"$A", 0}, {sep, 0}},
-                                                     {{cls, 0}, {"$A", 0}, {sep, 0}, {"$B", 1}, {sep, 1}}));
+                                                     {{cls, 0}, {"$A", 0}, {sep, 0}, {"$B", 1}, {sep, 1}}, known));
   parts.model = WordPieceModel(unk);
   return Assemble(b, std::move(parts));
 }
@@ -466,11 +518,12 @@ Result<json::value> BuildGpt2(Builder* b) {
   return Assemble(b, std::move(parts));
 }
 
-Result<json::value> BuildQwen(Builder* b, const char* pattern) {
+Result<json::value> BuildQwen(Builder* b, const char* pattern, bool reset_special_flags) {
   TV_RETURN_IF_ERROR(b->Special("unk_token", "<|endoftext|>").status());
   TV_RETURN_IF_ERROR(b->Special("bos_token", "").status());
   TV_RETURN_IF_ERROR(b->Special("eos_token", "<|endoftext|>").status());
   TV_RETURN_IF_ERROR(b->Special("pad_token", "<|endoftext|>").status());
+  if (reset_special_flags) b->ResetSpecialFlags();
   TV_RETURN_IF_ERROR(b->CollectAdded());
   TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", false));
   Components parts;
@@ -484,8 +537,8 @@ Result<json::value> BuildQwen(Builder* b, const char* pattern) {
   return Assemble(b, std::move(parts));
 }
 
-Result<json::value> BuildQwen2(Builder* b) { return BuildQwen(b, kQwen2Pattern); }
-Result<json::value> BuildQwen35(Builder* b) { return BuildQwen(b, kQwen35Pattern); }
+Result<json::value> BuildQwen2(Builder* b) { return BuildQwen(b, kQwen2Pattern, true); }
+Result<json::value> BuildQwen35(Builder* b) { return BuildQwen(b, kQwen35Pattern, false); }
 
 Result<json::value> BuildGptNeoX(Builder* b) {
   for (const std::string_view key : {"unk_token", "bos_token", "eos_token"}) {
@@ -527,7 +580,8 @@ Result<json::value> BuildLlama(Builder* b) {
   TV_RETURN_IF_ERROR(b->Special("eos_token", "</s>").status());
   TV_RETURN_IF_ERROR(b->Special("pad_token", "").status());
   TV_RETURN_IF_ERROR(b->CollectAdded());
-  TV_ASSIGN_OR_RETURN(const bool prefix, b->Flag("add_prefix_space", true));
+  TV_ASSIGN_OR_RETURN(bool prefix, b->Flag("add_prefix_space", true));
+  prefix = prefix || b->files().Config("add_prefix_space").is_null();
   TV_ASSIGN_OR_RETURN(const bool legacy, b->Flag("legacy", false));
   Components parts;
   parts.pre_tokenizer = json::object{{"type", "Metaspace"},
@@ -537,6 +591,7 @@ Result<json::value> BuildLlama(Builder* b) {
                                                                  : "first"},
                                      {"split", false}};
   TV_ASSIGN_OR_RETURN(parts.post_processor, FilePostProcessor(*b));
+  parts.decoder = SentencePieceDecoder(prefix);
   TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, nullptr, true, true));
   return Assemble(b, std::move(parts));
 }
@@ -555,6 +610,7 @@ Result<json::value> BuildGemma(Builder* b) {
                                      {"behavior", "MergedWithPrevious"},
                                      {"invert", false}};
   TV_ASSIGN_OR_RETURN(parts.post_processor, FilePostProcessor(*b));
+  parts.decoder = SentencePieceDecoder(false);
   TV_ASSIGN_OR_RETURN(parts.model, BpeModel(*b, json::value(unk), true, true));
   return Assemble(b, std::move(parts));
 }
@@ -632,19 +688,21 @@ Result<json::value> BuildCamembert(Builder* b) {
 
 Result<json::value> BuildT5(Builder* b) {
   TV_RETURN_IF_ERROR(b->RequireKind(false));
-  TV_RETURN_IF_ERROR(b->Special("eos_token", "</s>").status());
+  TV_ASSIGN_OR_RETURN(const std::string eos, b->Special("eos_token", "</s>"));
   TV_RETURN_IF_ERROR(b->Special("unk_token", "<unk>").status());
   TV_RETURN_IF_ERROR(b->Special("pad_token", "<pad>").status());
   TV_ASSIGN_OR_RETURN(const int64_t extra_ids, b->ExtraIds());
   std::vector<std::string> extras;
   for (int64_t i = 0; i < extra_ids; ++i) extras.push_back("<extra_id_" + std::to_string(i) + ">");
-  b->SetDefaultExtras(extras);
+  b->SetDefaultExtras(extras, "<extra_id_");
   TV_RETURN_IF_ERROR(b->CollectAdded());
   Components parts;
   parts.normalizer = FileCharsmap(*b);
   parts.pre_tokenizer = WhitespaceAndMetaspace(true);
-  TV_ASSIGN_OR_RETURN(parts.post_processor,
-                      Template(*b, {{"$A", 0}, {"</s>", 0}}, {{"$A", 0}, {"</s>", 0}, {"$B", 0}, {"</s>", 0}}));
+  TV_ASSIGN_OR_RETURN(const int64_t eos_id, b->Id(eos));  // whatever its text, the class calls it </s>
+  TV_ASSIGN_OR_RETURN(
+      parts.post_processor,
+      Template(*b, {{"$A", 0}, {"</s>", 0}}, {{"$A", 0}, {"</s>", 0}, {"$B", 0}, {"</s>", 0}}, {{"</s>", eos_id}}));
   parts.model = UnigramModel(2);
   return Assemble(b, std::move(parts));
 }
@@ -714,8 +772,18 @@ Result<json::value> BuildAlbert(Builder* b) {
   if (json::value charsmap = FileCharsmap(*b); !charsmap.is_null()) normalizers.push_back(std::move(charsmap));
   parts.normalizer = json::object{{"type", "Sequence"}, {"normalizers", std::move(normalizers)}};
   parts.pre_tokenizer = WhitespaceAndMetaspace(prefix);
-  TV_ASSIGN_OR_RETURN(parts.post_processor, Template(*b, {{cls, 0}, {"$A", 0}, {sep, 0}},
-                                                     {{cls, 0}, {"$A", 0}, {sep, 0}, {"$B", 1}, {sep, 1}}));
+  // The file's own wins; the class's own names its tokens [CLS] and [SEP], whatever their texts.
+  const bool has_file = b->files().tokenizer && b->files().tokenizer->root()["post_processor"].is_object();
+  const bool told = b->files().Config("add_bos_token").present() || b->files().Config("add_eos_token").present();
+  if (has_file || (told && !b->files().tokenizer)) {
+    TV_ASSIGN_OR_RETURN(parts.post_processor, FilePostProcessor(*b));
+  } else {
+    TV_ASSIGN_OR_RETURN(const int64_t cls_id, b->Id(cls));
+    TV_ASSIGN_OR_RETURN(const int64_t sep_id, b->Id(sep));
+    TV_ASSIGN_OR_RETURN(parts.post_processor, Template(*b, {{"[CLS]", 0}, {"$A", 0}, {"[SEP]", 0}},
+                                                       {{"[CLS]", 0}, {"$A", 0}, {"[SEP]", 0}, {"$B", 1}, {"[SEP]", 1}},
+                                                       {{"[CLS]", cls_id}, {"[SEP]", sep_id}}));
+  }
   parts.model = UnigramModel(1);
   return Assemble(b, std::move(parts));
 }
@@ -757,15 +825,26 @@ Result<json::value> TokenizerConfigValue(const TokenizerFiles& files, std::strin
 Result<json::value> BuildTokenizerJson(const std::string& name, const TokenizerFiles& files, Settings* settings) {
   Builder builder(files, settings);
   if (name == "TokenizersBackend") {
-    if (!files.tokenizer) return ModelError(files.directory + ": no tokenizer.json, which " + name + " needs");
+    if (!files.tokenizer) {
+      return ModelError(files.directory + ": no tokenizer.json, which " + name + " needs: not supported");
+    }
+    if (files.converted) {
+      TV_RETURN_IF_ERROR(builder.Special("bos_token", files.bos).status());
+      TV_RETURN_IF_ERROR(builder.Special("eos_token", files.eos).status());
+    }
     TV_RETURN_IF_ERROR(builder.CollectAdded(true));
     json::value root = files.tokenizer->root().value();
-    if (files.tokenizer->root()["model"]["vocab"].is_array()) {
+    if (!files.converted && files.tokenizer->root()["model"]["vocab"].is_array()) {
       // Read by tokenizers itself; the classes below get the scores that Python reads.
       TV_ASSIGN_OR_RETURN(const std::string text, ReadFile(files.directory + "/tokenizer.json", Code::kModelRefused));
       TV_ASSIGN_OR_RETURN(root, ParseJsonAsSerde(text, "tokenizer.json"));
     }
-    root.get_object()["added_tokens"] = builder.TakeAdded();
+    if (!root.is_object()) return files.tokenizer->root().TypeError("an object");
+    root.get_object()["added_tokens"] = builder.added();
+    if (files.converted && (files.Config("add_bos_token").present() || files.Config("add_eos_token").present())) {
+      TV_RETURN_IF_ERROR(builder.TakeVocabularyOf(root));
+      TV_ASSIGN_OR_RETURN(root.get_object()["post_processor"], BosEosTemplate(builder));
+    }
     return root;
   }
   for (const ClassRow& row : kClasses) {

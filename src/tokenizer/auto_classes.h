@@ -21,6 +21,10 @@ struct TokenizerFiles {
   std::optional<JsonFile> config;       // tokenizer_config.json
   std::optional<JsonFile> special_map;  // special_tokens_map.json
   std::optional<JsonFile> added;        // added_tokens.json
+  std::optional<JsonFile> model;        // config.json
+  bool converted = false;               // `tokenizer` is what another file amounts to, ...
+  bool from_tekken = false;             // ... a tekken.json
+  std::string bos, eos;                 // that the other file names, empty: none
 
   JsonRef Config(std::string_view key) const { return config ? config->root()[key] : JsonRef(); }
 };
@@ -48,11 +52,20 @@ struct SpecialDefault {
   std::string text;
   bool lstrip = false;  // of the class's own AddedToken, when the files give a text only
 };
-// The added tokens in the order that gives new ids. `keep_file_tokens`: those of tokenizer.json come first (a class
-// that takes the file as it is).
-Result<json::array> CollectAddedTokens(const TokenizerFiles& files, bool keep_file_tokens,
-                                       const std::vector<SpecialDefault>& defaults,
-                                       const std::vector<std::string>& default_extras);
+// Extra special tokens that a class has when the files give none. `marker`: additional special tokens of which none
+// contains it are put before them (T5's sentinels).
+struct ExtraDefaults {
+  std::vector<std::string> tokens;
+  std::string marker;
+};
+struct AddedTokenRules {
+  bool keep_file_tokens = false;  // those of tokenizer.json come first (a class that takes the file as it is)
+  std::vector<SpecialDefault> defaults;
+  ExtraDefaults extras;
+  bool reset_special_flags = false;
+};
+// The added tokens in the order that gives new ids, each with all its fields.
+Result<json::array> CollectAddedTokens(const TokenizerFiles& files, const AddedTokenRules& rules);
 
 // model_type and the class registered for it.
 struct RegisteredTokenizer {

@@ -8,6 +8,7 @@
 #include "tokenizer/component_json.h"
 #include "tokenizer/ids_encoder.h"
 #include "tokenizer/post_processors.h"
+#include "tokenizer/sentencepiece_model.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
@@ -446,6 +447,7 @@ Result<TokenizerParts> ParseTokenizerJson(const JsonRef& root, bool keep_padding
   if (keep_padding_and_truncation) {
     if (const JsonRef truncation = root["truncation"]; truncation.present() && !truncation.is_null()) {
       TV_ASSIGN_OR_RETURN(parts.truncation, ParseTruncation(truncation));
+      parts.truncation_side = parts.truncation->side;
     }
     if (const JsonRef padding = root["padding"]; padding.present() && !padding.is_null()) {
       TV_ASSIGN_OR_RETURN(parts.padding, ParsePadding(padding));
@@ -474,8 +476,14 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::FromJson(const JsonFile& file) {
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::LoadFile(const std::string& path) {
   const size_t slash = path.rfind('/');
-  TV_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, Code::kModelRefused));
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  if (path.ends_with(".model")) {
+    TV_ASSIGN_OR_RETURN(const SentencePieceModel model, SentencePieceModel::Load(path, name));
+    TV_ASSIGN_OR_RETURN(const json::value root, model.ToTokenizerJson(name));
+    TV_ASSIGN_OR_RETURN(TokenizerParts parts, ParseTokenizerJson(JsonRef(&root, name), true));
+    return MakeTokenizer(std::move(parts));
+  }
+  TV_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, Code::kModelRefused));
   TV_ASSIGN_OR_RETURN(const json::value root, ParseJsonAsSerde(text, name));
   TV_ASSIGN_OR_RETURN(TokenizerParts parts, ParseTokenizerJson(JsonRef(&root, name), true));
   return MakeTokenizer(std::move(parts));

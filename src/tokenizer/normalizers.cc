@@ -6,6 +6,7 @@
 #include "tokenizer/byte_level.h"
 #include "tokenizer/precompiled.h"
 #include "tokenizer/split.h"
+#include "tokenizer/text_transform.h"
 #include "unicode/unicode.h"
 
 namespace truevec {
@@ -14,6 +15,20 @@ std::string ToUtf8(const Char* begin, const Char* end) {
   std::string out;
   for (const Char* c = begin; c != end; ++c) AppendUtf8(c->cp, &out);
   return out;
+}
+
+void Transform(const std::vector<Formed>& chars, Text* text) {
+  Text out;
+  out.reserve(chars.size());
+  size_t next = 0;
+  for (const Formed& c : chars) {
+    const size_t at = c.change > 0 ? next - 1 : next;
+    Char range{0, 0, 0};  // of what is inserted in front of everything
+    if ((c.change <= 0 || next > 0) && !text->empty()) range = (*text)[std::min(at, text->size() - 1)];
+    out.push_back({c.cp, range.begin, range.end});
+    if (c.change <= 0) next += static_cast<size_t>(1 - c.change);
+  }
+  *text = std::move(out);
 }
 
 namespace {
@@ -28,13 +43,6 @@ bool IsChinese(uint32_t cp) {
 bool AllAscii(const Text& text) {
   return std::all_of(text.begin(), text.end(), [](const Char& c) { return c.cp < 128; });
 }
-
-// A character on its way through a normal form, with the change of length that `tokenizers` notes beside it: 0 takes
-// one source character, 1 none (inserted), -n takes n more. A composite adds up its parts and loses one per joint.
-struct Formed {
-  uint32_t cp;
-  int change;
-};
 
 // Stable sort of marks by combining class between starters.
 void Reorder(std::vector<Formed>* chars) {
@@ -73,8 +81,7 @@ void ComposeAll(std::vector<Formed>* chars) {
   *chars = std::move(out);
 }
 
-// NFD, NFC, NFKD or NFKC. Ranges follow NormalizedString::transform of tokenizers: in output order, each character
-// takes the next source ranges that its change says, an inserted one the range before it.
+// NFD, NFC, NFKD or NFKC. A composite adds up the changes of its parts and loses one per joint.
 void NormalForm(bool compatibility, bool compose, Text* text) {
   if (AllAscii(*text)) return;
   std::vector<Formed> chars;
@@ -87,16 +94,7 @@ void NormalForm(bool compatibility, bool compose, Text* text) {
   }
   Reorder(&chars);
   if (compose) ComposeAll(&chars);
-  Text out;
-  out.reserve(chars.size());
-  size_t next = 0;
-  for (const Formed& c : chars) {
-    const size_t at = c.change > 0 ? (next > 0 ? next - 1 : 0) : next;
-    const Char& source = (*text)[std::min(at, text->size() - 1)];
-    out.push_back({c.cp, source.begin, source.end});
-    if (c.change <= 0) next += static_cast<size_t>(1 - c.change);
-  }
-  *text = std::move(out);
+  Transform(chars, text);
 }
 
 void Lowercase(Text* text) {

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "tokenizer/base64.h"
 #include "tokenizer/char_table.h"
+#include "tokenizer/text_transform.h"
 #include "tokenizer/utf8-inl.h"
 #include "unicode/unicode.h"
 
@@ -17,17 +19,18 @@ namespace {
 
 class Charsmap {
  public:
-  static Result<Charsmap> Parse(const std::string& blob, const JsonRef& json) {
+  static Result<Charsmap> Parse(const std::string& blob) {
     Charsmap map;
     uint32_t trie_bytes = 0;
-    if (blob.size() < 4) return json.TypeError("a character map");
+    if (blob.size() < 4) return ModelError("a character map of less than 4 bytes");
     std::memcpy(&trie_bytes, blob.data(), 4);
-    if (trie_bytes % 4 != 0 || trie_bytes > blob.size() - 4)
-      return json.TypeError("a character map of its stated size");
+    if (trie_bytes % 4 != 0 || trie_bytes > blob.size() - 4) {
+      return ModelError("a character map that is not of its stated size");
+    }
     map.units_.resize(trie_bytes / 4);
     std::memcpy(map.units_.data(), blob.data() + 4, trie_bytes);
     map.replacements_ = blob.substr(4 + trie_bytes);
-    if (FirstInvalidUtf8(map.replacements_)) return json.TypeError("a character map with UTF-8 replacements");
+    if (FirstInvalidUtf8(map.replacements_)) return ModelError("a character map with invalid UTF-8 in it");
     return map;
   }
 
@@ -46,7 +49,8 @@ class Charsmap {
       if ((unit >> 8 & 1u) != 0) {  // has a value
         if (node >= units_.size()) return std::nullopt;
         const uint32_t at = units_[node] & 0x7FFFFFFFu;
-        if (at >= replacements_.size()) return std::nullopt;
+        // Not outside, and not inside of a character.
+        if (at >= replacements_.size() || (replacements_[at] & 0xC0) == 0x80) return std::nullopt;
         return std::string_view(replacements_.c_str() + at);
       }
     }
@@ -149,38 +153,48 @@ class Precompiled : public Normalizer {
   void AddBytes(ByteNormalizers* out) const override { out->push_back(std::make_unique<PrecompiledBytes>(&map_)); }
 
   Status Normalize(Text* text) const override {
-    Text out;
+    std::vector<Formed> out;
     out.reserve(text->size());
+    bool modified = false;
     std::string cluster;
     for (size_t i = 0; i < text->size();) {
       size_t end = i + 1;
       while (end < text->size() && Joins((*text)[end - 1].cp, (*text)[end].cp)) ++end;
-      cluster = ToUtf8(text->data() + i, text->data() + end);
       std::optional<std::string_view> hit;
-      if (cluster.size() < 6) hit = map_.Shortest(cluster);
-      if (hit) {
-        Emit(*hit, (*text)[i].begin, (*text)[end - 1].end, &out);
-      } else {
-        for (size_t j = i; j < end; ++j) One((*text)[j], &out);
+      if (end - i < kMaxClusterBytes) {
+        cluster = ToUtf8(text->data() + i, text->data() + end);
+        if (cluster.size() < kMaxClusterBytes) hit = map_.Shortest(cluster);
+      }
+      if (hit) Replace(*hit, end - i, &out);
+      modified = modified || hit.has_value();
+      for (size_t j = i; j < end && !hit; ++j) {
+        cluster.clear();
+        AppendUtf8((*text)[j].cp, &cluster);
+        const std::optional<std::string_view> one = map_.Shortest(cluster);
+        if (one) {
+          Replace(*one, 1, &out);
+        } else {
+          out.push_back({(*text)[j].cp, 0});
+        }
+        modified = modified || one.has_value();
       }
       i = end;
     }
-    *text = std::move(out);
+    if (modified) Transform(out, text);
     return Status::Ok();
   }
 
  private:
-  static void Emit(std::string_view replacement, int32_t begin, int32_t end, Text* out) {
-    for (size_t i = 0; i < replacement.size();) out->push_back({NextCodePoint(replacement, &i), begin, end});
-  }
-  void One(const Char& c, Text* out) const {
-    std::string bytes;
-    AppendUtf8(c.cp, &bytes);
-    if (const auto hit = map_.Shortest(bytes)) {
-      Emit(*hit, c.begin, c.end, out);
-    } else {
-      out->push_back(c);
+  static constexpr size_t kMaxClusterBytes = 6;
+
+  // `old_count` characters become `replacement`. What is more is inserted; what is less belongs to the character
+  // before, and is lost where there is none.
+  static void Replace(std::string_view replacement, size_t old_count, std::vector<Formed>* out) {
+    size_t count = 0;
+    for (size_t i = 0; i < replacement.size(); ++count) {
+      out->push_back({NextCodePoint(replacement, &i), count < old_count ? 0 : 1});
     }
+    if (count < old_count && !out->empty()) out->back().change -= static_cast<int>(old_count - count);
   }
   Charsmap map_;
 };
@@ -190,28 +204,6 @@ class Nothing : public Normalizer {
   Status Normalize(Text*) const override { return Status::Ok(); }
 };
 
-std::optional<std::string> DecodeBase64(std::string_view text) {
-  std::string out;
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    if (c == '=') break;
-    const int value = c >= 'A' && c <= 'Z'   ? c - 'A'
-                      : c >= 'a' && c <= 'z' ? c - 'a' + 26
-                      : c >= '0' && c <= '9' ? c - '0' + 52
-                      : c == '+'             ? 62
-                      : c == '/'             ? 63
-                                             : -1;
-    if (value < 0) return std::nullopt;
-    bits = bits << 6 | static_cast<uint32_t>(value);
-    if ((count += 6) >= 8) {
-      count -= 8;
-      out.push_back(static_cast<char>(bits >> count & 0xFF));
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Normalizer>> ParsePrecompiled(const JsonRef& json) {
@@ -220,7 +212,13 @@ Result<std::unique_ptr<Normalizer>> ParsePrecompiled(const JsonRef& json) {
   TV_ASSIGN_OR_RETURN(const std::string text, map.String());
   const std::optional<std::string> blob = DecodeBase64(text);
   if (!blob) return map.TypeError("base64");
-  TV_ASSIGN_OR_RETURN(Charsmap parsed, Charsmap::Parse(*blob, map));
+  auto normalizer = MakePrecompiled(*blob);
+  if (!normalizer.ok()) return normalizer.status().WithContext(map.Where());
+  return normalizer;
+}
+
+Result<std::unique_ptr<Normalizer>> MakePrecompiled(const std::string& blob) {
+  TV_ASSIGN_OR_RETURN(Charsmap parsed, Charsmap::Parse(blob));
   return std::unique_ptr<Normalizer>(std::make_unique<Precompiled>(std::move(parsed)));
 }
 

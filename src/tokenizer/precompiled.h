@@ -3,6 +3,7 @@
 #define TRUEVEC_TOKENIZER_PRECOMPILED_H_
 
 #include <memory>
+#include <string>
 
 #include "base/json.h"
 #include "base/status.h"
@@ -12,6 +13,8 @@ namespace truevec {
 
 // {"type": "Precompiled", "precompiled_charsmap": base64 or null}; null changes nothing.
 Result<std::unique_ptr<Normalizer>> ParsePrecompiled(const JsonRef& json);
+// From the map's bytes.
+Result<std::unique_ptr<Normalizer>> MakePrecompiled(const std::string& blob);
 
 }  // namespace truevec
 

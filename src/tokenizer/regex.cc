@@ -9,14 +9,29 @@
 namespace truevec {
 namespace {
 
-constexpr int64_t kStepsPerCharacter = 2000;
-constexpr int64_t kMinSteps = 100'000;
-constexpr uint32_t kRestore = 1u << 31;  // a choice that puts a slot back to its old position
+// Of the patterns that models use, the costliest takes about 60 steps a character.
+constexpr int64_t kStepsPerCharacter = 500;
+constexpr int64_t kMinSteps = 1'000'000;
+constexpr size_t kMaxChoices = size_t{1} << 24;  // 256 MiB of choices to come back to
+constexpr uint32_t kRestore = 1u << 31;          // a choice that puts a slot back to its old position
 
 class Machine {
  public:
-  Machine(const RegexProgram& program, std::span<const uint32_t> text, size_t from, int64_t budget)
-      : program_(program), text_(text), from_(from), budget_(budget), marks_(program.slots) {}
+  Machine(const RegexProgram& program, std::span<const uint32_t> text, size_t from)
+      : program_(program),
+        text_(text),
+        from_(from),
+        budget_(std::max(kMinSteps, kStepsPerCharacter * static_cast<int64_t>(text.size()))),
+        marks_(program.slots) {}
+
+  // The leftmost match at or after `from`, which is where \G holds.
+  std::optional<Regex::Span> Find(size_t from) {
+    from_ = from;
+    for (size_t begin = from; begin <= text_.size() && !exhausted(); ++begin) {
+      if (const std::optional<size_t> end = Run(0, begin)) return Regex::Span(begin, *end);
+    }
+    return std::nullopt;
+  }
 
   bool exhausted() const { return budget_ < 0; }
 
@@ -33,6 +48,7 @@ class Machine {
       }
       while (true) {
         if (--budget_ < 0) return std::nullopt;
+        if (choices.size() > kMaxChoices) budget_ = 0;
         const Instruction& i = instructions[pc];
         if (i.op == Op::kMatch) {
           if (!must_end || *must_end == at) return at;
@@ -126,17 +142,32 @@ Result<Regex> Regex::Compile(std::string_view pattern) {
   return Regex(std::string(pattern), std::move(program));
 }
 
+Status Regex::TooManySteps() const {
+  return InputError("the tokenizer's pattern \"" + pattern_ + "\" needs too many steps on this text");
+}
+
 Result<std::optional<Regex::Span>> Regex::Find(std::span<const uint32_t> text, size_t from) const {
-  const auto rest = static_cast<int64_t>(text.size() - std::min(from, text.size()));
-  Machine machine(*program_, text, from, std::max(kMinSteps, kStepsPerCharacter * rest));
-  for (size_t begin = from; begin <= text.size(); ++begin) {
-    const std::optional<size_t> end = machine.Run(0, begin);
-    if (machine.exhausted()) {
-      return InputError("the tokenizer's pattern \"" + pattern_ + "\" needs too many steps on this text");
-    }
-    if (end) return std::optional<Span>({begin, *end});
+  Machine machine(*program_, text, from);
+  const std::optional<Span> match = machine.Find(from);
+  if (machine.exhausted()) return TooManySteps();
+  return match;
+}
+
+Result<std::vector<Regex::Span>> Regex::FindAll(std::span<const uint32_t> text) const {
+  Machine machine(*program_, text, 0);
+  std::vector<Span> spans;
+  std::optional<size_t> last_end;
+  for (size_t from = 0; from <= text.size();) {
+    const std::optional<Span> match = machine.Find(from);
+    if (machine.exhausted()) return TooManySteps();
+    if (!match) break;
+    const bool empty = match->second == match->first;
+    from = match->second + (empty ? 1 : 0);
+    if (empty && last_end == match->second) continue;
+    last_end = match->second;
+    spans.push_back(*match);
   }
-  return std::optional<Span>();
+  return spans;
 }
 
 }  // namespace truevec

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/status.h"
 
@@ -28,12 +29,16 @@ class Regex {
 
   using Span = std::pair<size_t, size_t>;
   // The leftmost match at or after `from`, as [begin, end) indices into `text`; nothing when there is none. A pattern
-  // that needs more than a fixed number of steps per character is an error that names it, never a hang.
+  // that needs more than a fixed number of steps per character of the text is an error that names it, never a hang.
   Result<std::optional<Span>> Find(std::span<const uint32_t> text, size_t from) const;
+  // All matches from left to right, by one budget of steps for the whole text. An empty match right after a match is
+  // left out, and moves on by a character.
+  Result<std::vector<Span>> FindAll(std::span<const uint32_t> text) const;
   const std::string& pattern() const { return pattern_; }
 
  private:
   Regex(std::string pattern, std::unique_ptr<RegexProgram> program);
+  Status TooManySteps() const;
   std::string pattern_;
   std::unique_ptr<RegexProgram> program_;
 };

@@ -12,6 +12,9 @@
 namespace truevec {
 namespace {
 
+constexpr size_t kMaxPieceBytes = 4096;  // each split of a piece is looked up
+constexpr size_t kMaxPieces = size_t{1} << 24;
+
 struct Field {
   uint64_t number = 0;
   uint64_t value = 0;      // wire types 0, 1 and 5
@@ -89,13 +92,49 @@ bool ParsePiece(std::string_view data, SentencePieceModel::Piece* piece) {
     }
     if (field.number == 3) piece->type = static_cast<int64_t>(field.value);
   }
-  return !fields.bad() && !FirstInvalidUtf8(piece->text);
+  return !fields.bad() && piece->text.size() <= kMaxPieceBytes && !FirstInvalidUtf8(piece->text);
+}
+
+void ReadTrainerSpec(const Field& field, SentencePieceModel* model) {
+  const auto number = static_cast<int64_t>(static_cast<int32_t>(field.value));
+  switch (field.number) {
+    case 3:
+      model->model_type = number;
+      break;
+    case 35:
+      model->byte_fallback = number != 0;
+      break;
+    case 40:
+      model->unk_id = number;
+      break;
+    case 41:
+      model->bos_id = number;
+      break;
+    case 42:
+      model->eos_id = number;
+      break;
+    case 45:
+      model->unk_piece = field.bytes;
+      break;
+    case 46:
+      model->bos_piece = field.bytes;
+      break;
+    case 47:
+      model->eos_piece = field.bytes;
+      break;
+    default:
+      break;
+  }
 }
 
 }  // namespace
 
 Result<SentencePieceModel> SentencePieceModel::Load(const std::string& path, const std::string& name) {
   TV_ASSIGN_OR_RETURN(const std::string data, ReadFile(path));
+  return Parse(data, name);
+}
+
+Result<SentencePieceModel> SentencePieceModel::Parse(std::string_view data, const std::string& name) {
   SentencePieceModel model;
   Fields fields(data);
   bool good = true;
@@ -105,12 +144,13 @@ Result<SentencePieceModel> SentencePieceModel::Load(const std::string& path, con
     } else if (field.number == 2 || field.number == 3) {
       Fields inner(field.bytes);
       for (Field f; inner.Next(&f);) {
-        if (field.number == 2 && f.number == 40) model.unk_id = static_cast<int64_t>(f.value);
+        if (field.number == 2) ReadTrainerSpec(f, &model);
         if (field.number == 3 && f.number == 2) model.charsmap = f.bytes;
       }
       good = good && !inner.bad();
     }
   }
+  good = good && model.pieces.size() <= kMaxPieces;
   if (!good || fields.bad() || model.pieces.empty()) return ModelError(name + ": not a SentencePiece model");
   return model;
 }
@@ -166,6 +206,62 @@ std::string SentencePieceModel::CharsmapBase64() const {
     }
   }
   return out;
+}
+
+Result<json::value> SentencePieceModel::ToTokenizerJson(const std::string& name) const {
+  if (model_type != 1 && model_type != 2) {
+    return ModelError(name + ": trainer_spec.model_type: " + std::to_string(model_type) +
+                      " is not supported, only 1 (unigram) and 2 (bpe)");
+  }
+  for (const std::string* piece : {&unk_piece, &bos_piece, &eos_piece}) {
+    if (FirstInvalidUtf8(*piece)) return ModelError(name + ": trainer_spec: invalid UTF-8 in a special piece");
+  }
+  const auto replace = [](const char* from, const char* to) {
+    return json::object{{"type", "Replace"}, {"pattern", json::object{{"String", from}}}, {"content", to}};
+  };
+  json::array normalizers;
+  if (!charsmap.empty()) {
+    normalizers.push_back(json::object{{"type", "Precompiled"}, {"precompiled_charsmap", CharsmapBase64()}});
+  }
+  normalizers.push_back(replace(" ", "▁"));
+  json::array decoders = {replace("▁", " ")};
+  if (byte_fallback) {
+    decoders.push_back(json::object{{"type", "ByteFallback"}});
+    decoders.push_back(json::object{{"type", "Fuse"}});
+  }
+  json::object model;
+  if (model_type == 1) {
+    model = {{"type", "Unigram"}, {"unk_id", unk_id}, {"vocab", Scores(0)}, {"byte_fallback", byte_fallback}};
+  } else {
+    model = {{"type", "BPE"},  {"unk_token", unk_piece}, {"fuse_unk", true}, {"byte_fallback", byte_fallback},
+             {"vocab", Ids()}, {"merges", Merges()}};
+  }
+  json::array added;
+  const auto add = [&added](const std::string& content, bool special) {
+    added.push_back(json::object{{"id", 0},
+                                 {"content", content},
+                                 {"single_word", false},
+                                 {"lstrip", false},
+                                 {"rstrip", false},
+                                 {"normalized", false},
+                                 {"special", special}});
+  };
+  if (bos_id >= 0) add(bos_piece, true);
+  if (eos_id >= 0) add(eos_piece, true);
+  if (unk_id >= 0) add(unk_piece, true);
+  for (const Piece& piece : pieces) {
+    const bool named = (bos_id >= 0 && piece.text == bos_piece) || (eos_id >= 0 && piece.text == eos_piece) ||
+                       (unk_id >= 0 && piece.text == unk_piece);
+    if ((piece.type == 3 || piece.type == 4) && !named) add(piece.text, piece.type == 3);
+  }
+  return json::value(
+      json::object{{"version", "1.0"},
+                   {"added_tokens", std::move(added)},
+                   {"normalizer", json::object{{"type", "Sequence"}, {"normalizers", std::move(normalizers)}}},
+                   {"pre_tokenizer", nullptr},
+                   {"post_processor", nullptr},
+                   {"decoder", json::object{{"type", "Sequence"}, {"decoders", std::move(decoders)}}},
+                   {"model", std::move(model)}});
 }
 
 }  // namespace truevec

@@ -54,21 +54,7 @@ Result<std::vector<Pattern::Span>> Pattern::FindAll(const Text& text) const {
       at += static_cast<std::ptrdiff_t>(literal_.size());
     }
   }
-  std::optional<size_t> last_end;
-  for (size_t from = 0; from <= cps.size();) {
-    TV_ASSIGN_OR_RETURN(const std::optional<Span> match, regex_->Find(cps, from));
-    if (!match) break;
-    if (match->second == match->first) {
-      // onig's iterator: an empty match right after a match is skipped.
-      from = match->second + 1;
-      if (last_end == match->second) continue;
-    } else {
-      from = match->second;
-    }
-    last_end = match->second;
-    spans.push_back(*match);
-  }
-  return spans;
+  return regex_->FindAll(cps);
 }
 
 Result<SplitBehavior> ParseSplitBehavior(const JsonRef& json) {

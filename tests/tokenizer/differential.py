@@ -13,6 +13,7 @@ import gzip
 import json
 import os
 import random
+import re
 import sys
 import time
 from pathlib import Path
@@ -233,8 +234,9 @@ class Comparison:
                         at += size
                 size //= 2
         small = {k: root[k] for k in ("added_tokens", "normalizer", "pre_tokenizer", "post_processor") if root[k]}
+        text = re.sub(r'("precompiled_charsmap": ").*?"', r'\1..."', json.dumps(small))
         print(f"  {name}: {self.differs(root, setting, item) or original}\n    {item!a} {vars(setting)}\n"
-              f"    {json.dumps(small)[:1500]} {json.dumps({k: v for k, v in root['model'].items() if k not in ('vocab', 'merges')})}")
+              f"    {text[:1500]} {json.dumps({k: v for k, v in root['model'].items() if k not in ('vocab', 'merges')})}")
 
     def compare_stages(self, name, root, tokenizer, texts):
         self.driver.load(load=root)

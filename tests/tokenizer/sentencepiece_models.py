@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-import differential  # noqa: E402
 import directories  # noqa: E402
 import sentencepiece  # noqa: E402
+import texts as texts_module  # noqa: E402
 
 BRACKETS = dict(pad_id=0, unk_id=1, bos_id=2, eos_id=3, control_symbols=["[CLS]", "[SEP]", "[MASK]"])
 CASES = [
@@ -26,6 +26,8 @@ CASES = [
     ("DebertaV2Tokenizer", "deberta-v2", "spm.model", dict(model_type="unigram", **BRACKETS)),
     ("LlamaTokenizer", "llama", "tokenizer.model", dict(model_type="bpe", byte_fallback=True)),
     ("GemmaTokenizer", "gemma", "tokenizer.model", dict(model_type="bpe", byte_fallback=True)),
+    ("TokenizersBackend", "nobody", "tokenizer.model", dict(model_type="bpe", byte_fallback=True)),
+    ("TokenizersBackend", "nobody", "tokenizer.model", dict(model_type="unigram")),
 ]
 
 
@@ -36,10 +38,10 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     rng = random.Random(args.seed)
-    corpus = differential.CORPUS + [differential.random_text(rng).replace("\n", " ") for _ in range(400)]
-    texts = differential.LITERALS + ["<extra_id_3> a<extra_id_99>", "<user> a", "<s>NOTUSED b"]
-    texts += [differential.random_text(rng) for _ in range(args.strings)]
-    bad = total = 0
+    corpus = texts_module.CORPUS + [texts_module.random_text(rng).replace("\n", " ") for _ in range(400)]
+    texts = texts_module.LITERALS + ["<extra_id_3> a<extra_id_99>", "<user> a", "<s>NOTUSED b"]
+    texts += [texts_module.random_text(rng) for _ in range(args.strings)]
+    check = directories.Check(args.driver)
     for name, model_type, file, options in CASES:
         for extra in ({}, {"add_bos_token": True, "add_eos_token": True}):
             with tempfile.TemporaryDirectory() as scratch:
@@ -50,10 +52,9 @@ def main():
                         user_defined_symbols=["<user>"], character_coverage=0.98, minloglevel=2, **options)
                 (directory / "config.json").write_text(json.dumps({"model_type": model_type}))
                 (directory / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name, **extra}))
-                bad += directories.check(args.driver, directory, model_type, f"{file} {name} {json.dumps(extra)}", texts)
-                total += len(texts)
-    print(f"{total} strings, {bad} differences")
-    return 1 if bad else 0
+                check.one(directory, f"{file} {name} {json.dumps(extra)}", texts, [(texts[3], texts[5]), (texts[-1], texts[0])])
+    print(f"{check.strings} strings, {check.different} differences")
+    return 1 if check.different else 0
 
 
 if __name__ == "__main__":

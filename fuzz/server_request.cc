@@ -34,6 +34,10 @@ class TinyPipeline : public Pipeline {
     for (int64_t i = 0; i < out.rows; ++i) std::fill_n(out.row(i), out.cols, 0.5F);
     return Status::Ok();
   }
+  Status EmbedFromTokens(std::span<const EncodedText* const> texts, const TokenVectors&, const EmbedOptions& options,
+                         const ExecContext& ctx, Matrix out) const override {
+    return Embed(texts, options, ctx, out);
+  }
   Result<TokenVectors> EmbedTokens(std::span<const EncodedText* const> texts, const ExecContext&) const override {
     TokenVectors all;
     all.width = 1;
