@@ -152,6 +152,11 @@ class Collector {
   }
 
   Status AddSpecials(const std::vector<SpecialDefault>& defaults) {
+    for (const json::value& token : tokens_) {
+      if (const json::value* content = Content(token); content != nullptr && content->is_string()) {
+        encoder_.insert(std::string(content->get_string()));
+      }
+    }
     for (const std::string_view key : kSpecialKeys) {
       const JsonRef ref = SpecialTokenRef(files_, key);
       const auto fallback = std::find_if(defaults.begin(), defaults.end(), [&](const auto& d) { return d.key == key; });
@@ -240,11 +245,13 @@ class Collector {
       tokens_.push_back(std::move(token));
     }
   }
+  // A special token: left out when the file's or the decoder's tokens have it, else a later one changes the flags.
   void PutNew(json::object token) {
-    if (const json::value* content = token.if_contains("content"); content != nullptr && content->is_string()) {
-      specials_.insert(std::string(content->get_string()));
-    }
-    if (Find(&tokens_, token.at("content")) == nullptr) tokens_.push_back(std::move(token));
+    const json::value& content = token.at("content");
+    if (!content.is_string()) return;
+    const std::string text(content.get_string());
+    specials_.insert(text);
+    if (!encoder_.contains(text)) Put(std::move(token));
   }
   Status AddOne(const JsonRef& ref, bool lstrip, bool named) {
     if (ref.is_null()) return Status::Ok();
@@ -267,6 +274,7 @@ class Collector {
   SpecialArguments arguments_;
   json::array tokens_;
   std::set<std::string> specials_;  // contents of named and extra special tokens
+  std::set<std::string> encoder_;   // contents of the file's and the decoder's tokens
 };
 
 }  // namespace

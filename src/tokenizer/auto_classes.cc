@@ -834,12 +834,12 @@ Result<json::value> BuildTokenizerJson(const std::string& name, const TokenizerF
     }
     TV_RETURN_IF_ERROR(builder.CollectAdded(true));
     json::value root = files.tokenizer->root().value();
-    if (!root.is_object()) return files.tokenizer->root().TypeError("an object");
     if (!files.converted && files.tokenizer->root()["model"]["vocab"].is_array()) {
       // Read by tokenizers itself; the classes below get the scores that Python reads.
       TV_ASSIGN_OR_RETURN(const std::string text, ReadFile(files.directory + "/tokenizer.json", Code::kModelRefused));
       TV_ASSIGN_OR_RETURN(root, ParseJsonAsSerde(text, "tokenizer.json"));
     }
+    if (!root.is_object()) return files.tokenizer->root().TypeError("an object");
     root.get_object()["added_tokens"] = builder.added();
     if (files.converted && (files.Config("add_bos_token").present() || files.Config("add_eos_token").present())) {
       TV_RETURN_IF_ERROR(builder.TakeVocabularyOf(root));

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "base/file.h"
+#include "base/serde_json.h"
 #include "tokenizer/hf_tokenizer.h"
 
 namespace truevec {
@@ -40,8 +42,9 @@ constexpr std::array<std::string_view, 26> kProbes = {
 }  // namespace
 
 Result<std::optional<RawFileDifference>> CompareWithRawFile(const Tokenizer& directory, const std::string& path) {
-  TV_ASSIGN_OR_RETURN(const JsonFile file, JsonFile::Load(path, "tokenizer.json"));
-  auto parts = ParseTokenizerJson(file.root(), false);
+  TV_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, Code::kModelRefused));
+  TV_ASSIGN_OR_RETURN(const json::value root, ParseJsonAsSerde(text, "tokenizer.json"));
+  auto parts = ParseTokenizerJson(JsonRef(&root, "tokenizer.json"), false);
   if (!parts.ok()) {
     RawFileDifference difference;
     difference.error = parts.status().message();
