@@ -37,9 +37,9 @@ Result<Activation> ActivationByName(std::string_view name);
 void Activate(const ExecContext& ctx, Activation activation, Matrix x);  // in place
 
 // y = x W^T + b with W [out, in] as PyTorch stores it; packed once at load for the chosen compute type.
-// kFloat32: the stored values, exactly (bfloat16 checkpoints stay 16 bits wide). kBFloat16: weights rounded to bfloat16,
-// float32 activations and sums. kInt8: int8 weights with a scale per output, int16 activations with a scale per row,
-// exact int32 sums. Each gives the same bits for any batch, order, thread count and instruction set.
+// kFloat32: the stored values, exactly (bfloat16 checkpoints stay 16 bits wide). kBFloat16: weights rounded to
+// bfloat16, float32 activations and sums. kInt8: int8 weights with a scale per output, int16 activations with a scale
+// per row, exact int32 sums. Each gives the same bits for any batch, order, thread count and instruction set.
 class Linear {
  public:
   Linear();

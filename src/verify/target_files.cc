@@ -1,4 +1,5 @@
 // Targets without a network: our own engine, and vectors stored in a file (.npy and .npz of float16/32/64, .jsonl).
+#include <cmath>
 #include <cstring>
 #include <map>
 
@@ -151,11 +152,17 @@ Result<std::vector<Vector>> ReadJsonl(const std::string& path) {
     if (line.empty()) continue;
     TV_ASSIGN_OR_RETURN(const JsonFile file,
                         JsonFile::Parse(line, path + ":" + std::to_string(line_number), Code::kBadInput));
-    TV_ASSIGN_OR_RETURN(const auto values, file.root()["embedding"].Array());
+    const auto values = file.root()["embedding"].Array();
+    if (!values.ok()) return InputError(values.status().message());
     Vector v;
-    for (const JsonRef& value : values) {
-      TV_ASSIGN_OR_RETURN(const double x, value.Double());
-      v.push_back(static_cast<float>(x));
+    for (const JsonRef& value : *values) {
+      if (value.is_null()) {  // what JSON writers make of NaN
+        v.push_back(NAN);
+        continue;
+      }
+      const auto x = value.Double();
+      if (!x.ok()) return InputError(x.status().message());
+      v.push_back(static_cast<float>(*x));
     }
     out.push_back(std::move(v));
   }
