@@ -94,7 +94,7 @@ Comparison Compare(std::span<const Vector> reference, std::span<const Vector> ta
     if (!IsFinite(target[i])) ++c.not_finite;
     c.distance.push_back(CosineDistance(reference[i], target[i]));
     c.max_abs = std::max(c.max_abs, MaxAbs(reference[i], target[i]));
-    c.unit_max_abs = std::max(c.unit_max_abs, UnitMaxAbs(reference[i], target[i]));
+    if (IsFinite(target[i])) c.unit_max_abs = std::max(c.unit_max_abs, UnitMaxAbs(reference[i], target[i]));
     const double norm = Norm(reference[i]);
     if (norm > 0 && IsFinite(target[i])) {
       const double ratio = Norm(target[i]) / norm;

@@ -34,7 +34,7 @@ struct Comparison {
   std::vector<double> distance;  // 1 - cosine of each text
   double worst = 0, mean = 0, median = 0, p99 = 0;
   double max_abs = 0;       // as CONTRACT section 5: after scaling by the reference's norm
-  double unit_max_abs = 0;  // the same with both at length 1
+  double unit_max_abs = 0;  // the same with both at length 1, of the texts without NaN
   double norm_ratio_min = 1, norm_ratio_max = 1;
   size_t not_finite = 0;
   bool same_dimension = true;

@@ -182,7 +182,7 @@ bool LooksLikeRounding(double worst, double median) { return worst <= 60 * std::
 bool ClaimNumeric(Search* search, const Trial& fitted, Diagnosis* d) {
   const double worst = fitted.worst;
   if (worst <= kExactDistance && d->comparison.unit_max_abs <= 1e-5) return true;
-  if (!LooksLikeRounding(worst, fitted.median) || worst > 3e-1) return false;
+  if (!LooksLikeRounding(worst, fitted.median)) return false;
   const NumericResult result = search->Numeric(fitted.hypotheses, worst);
   const double before = 1 - worst;
   char text[64];
@@ -199,7 +199,8 @@ bool ClaimNumeric(Search* search, const Trial& fitted, Diagnosis* d) {
   }
   const Tolerance size = ClassOf(worst, d->comparison.unit_max_abs);
   if (size == Tolerance::kFloat32 || worst <= 1e-6) return true;
-  if (size == Tolerance::kFloat16 || size == Tolerance::kBfloat16) {
+  // By its size alone only where nothing else is wrong: beside a claimed cause the rest may be a second one.
+  if (fitted.hypotheses.empty() && (size == Tolerance::kFloat16 || size == Tolerance::kBfloat16)) {
     AddCause(d, size == Tolerance::kFloat16 ? "precision-float16" : "precision-bfloat16", "", 0.4,
              "the residual is small, of one size on every text, and no cause explains it", before, before);
     return true;
