@@ -4,7 +4,7 @@
 
 namespace truevec {
 
-std::optional<std::string> DecodeBase64(std::string_view text) {
+std::optional<std::string> BytesOfBase64(std::string_view text) {
   std::string out;
   uint32_t bits = 0;
   int count = 0;

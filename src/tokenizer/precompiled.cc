@@ -210,7 +210,7 @@ Result<std::unique_ptr<Normalizer>> ParsePrecompiled(const JsonRef& json) {
   const JsonRef map = json["precompiled_charsmap"];
   if (!map.present() || map.is_null()) return std::unique_ptr<Normalizer>(std::make_unique<Nothing>());
   TV_ASSIGN_OR_RETURN(const std::string text, map.String());
-  const std::optional<std::string> blob = DecodeBase64(text);
+  const std::optional<std::string> blob = BytesOfBase64(text);
   if (!blob) return map.TypeError("base64");
   auto normalizer = MakePrecompiled(*blob);
   if (!normalizer.ok()) return normalizer.status().WithContext(map.Where());

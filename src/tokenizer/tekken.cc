@@ -59,7 +59,7 @@ Result<std::vector<std::string>> ByteTokens(const JsonRef& root, int64_t special
   std::vector<std::string> tokens;
   for (const JsonRef& entry : list) {
     TV_ASSIGN_OR_RETURN(const std::string text, entry["token_bytes"].String());
-    std::optional<std::string> bytes = DecodeBase64(text);
+    std::optional<std::string> bytes = BytesOfBase64(text);
     if (!bytes || bytes->empty() || bytes->size() > kMaxTokenBytes) {
       return entry["token_bytes"].TypeError("1 to 1024 bytes in base64");
     }
