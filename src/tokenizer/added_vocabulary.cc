@@ -114,6 +114,8 @@ void AddedVocabulary::Split(const Text& text, bool normalized, std::vector<Segme
     if (token.rstrip) {
       while (end < text.size() && IsWhiteSpace(text[end].cp)) ++end;
     }
+    // Nothing is left of an lstrip token among spaces that an rstrip one took; the reference drops empty pieces.
+    if (begin >= end) continue;
     emit_plain(begin);
     out->push_back(
         {Text(text.begin() + static_cast<std::ptrdiff_t>(begin), text.begin() + static_cast<std::ptrdiff_t>(end)),
@@ -190,7 +192,9 @@ void AddedVocabulary::SplitBytes(std::string_view text, bool normalized, std::ve
     if (token.single_word && ((begin > start && is_word(Previous(begin))) || (end < stop && is_word(end)))) continue;
     unsigned length;
     while (token.lstrip && begin > plain && is_space(Previous(begin), &length)) begin = Previous(begin);
+    if (token.lstrip) begin = std::max(begin, plain);
     while (token.rstrip && end < stop && is_space(end, &length)) end += length;
+    if (begin >= end) continue;
     if (begin > plain) out->push_back({view(plain, begin), nullptr});
     out->push_back({view(begin, end), &token});
     plain = std::max(plain, end);
