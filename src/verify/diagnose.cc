@@ -57,6 +57,8 @@ void CompareIds(Target* target, Lab* lab, const Observations& o, Diagnosis* d) {
   }
 }
 
+constexpr const char* kCountsDisagree = "the target's own token counts say otherwise";
+
 std::string TokenEvidence(const Observations& o, Lab* lab, const Combination& fitted) {
   const auto base = lab->Ids(o.texts, {});
   const auto with = lab->Ids(o.texts, fitted);
@@ -72,7 +74,7 @@ std::string TokenEvidence(const Observations& o, Lab* lab, const Combination& fi
   }
   if (told == 0) return "";
   if (as_fitted * 2 > told) return "the target's own token counts agree with it";
-  if (as_base * 2 > told) return "the target's own token counts say otherwise";
+  if (as_base * 2 > told) return kCountsDisagree;
   return "";
 }
 
@@ -81,6 +83,15 @@ void ClaimSearch(const SearchResult& result, const Observations& o, Lab* lab, Di
   const double after = 1 - result.best.worst;
   const std::string tokens = TokenEvidence(o, lab, result.best.hypotheses);
   for (const Hypothesis* h : result.best.hypotheses) {
+    if (h->cause == "eos-missing" && tokens == kCountsDisagree) {
+      const auto pooled = std::find_if(result.ties.begin(), result.ties.end(),
+                                       [](const Hypothesis* tie) { return tie->cause == "last-token-index"; });
+      if (pooled != result.ties.end()) {
+        AddCause(d, (*pooled)->cause, (*pooled)->variant, 0.9, (*pooled)->says, before, after)
+            ->evidence.push_back("the target's own token counts include the end token");
+        continue;
+      }
+    }
     const double confidence = result.ties.empty() ? (result.exact ? 0.99 : 0.9) : 0.6;
     Cause* cause = AddCause(d, h->cause, h->variant, confidence, h->says, before, after);
     if (!tokens.empty() && h->edit.ChangesText()) cause->evidence.push_back(tokens);

@@ -7,6 +7,7 @@ import base64
 import importlib.util
 import json
 import os
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -115,6 +116,33 @@ class Files(unittest.TestCase):
                 for cause in found:
                     self.assertIn(cause, wanted + ["unknown"], (name, found))
         self.assertGreaterEqual(right, 0.8 * len(names), wrong)
+
+
+class GteQwen2(unittest.TestCase):
+    """A bidirectional model that an engine runs causally (gte_qwen2_causal.json), with and without its end token."""
+
+    def causes(self, published):
+        here = os.path.dirname(os.path.abspath(__file__))
+        with open(os.path.join(here, "gte_qwen2_causal.json"), encoding="utf-8") as f:
+            recorded = json.load(f)
+        with tempfile.TemporaryDirectory() as folder:
+            model = os.path.join(folder, "model")
+            shutil.copytree(os.path.join(here, "..", "golden", "pipeline", "gte_qwen2"), model)
+            if published:  # with the publisher's tokenizer code the model appends its end token
+                open(os.path.join(model, "tokenization_qwen.py"), "w", encoding="utf-8").close()
+            for name, key, values in (("texts", "text", recorded["texts"]), ("vectors", "embedding", recorded["vectors"])):
+                with open(os.path.join(folder, name + ".jsonl"), "w", encoding="utf-8") as f:
+                    f.writelines(json.dumps({key: v}) + "\n" for v in values)
+            done = run("diagnose", model, "--against", os.path.join(folder, "vectors.jsonl"), "--texts",
+                       os.path.join(folder, "texts.jsonl"), "--json")
+            self.assertEqual(done.returncode, 1)
+            return [c["id"] for c in json.loads(done.stdout)["causes"]]
+
+    def test_causal_mask(self):
+        self.assertEqual(self.causes(published=False), ["causal-mask"])
+
+    def test_causal_mask_and_end_token(self):
+        self.assertEqual(sorted(self.causes(published=True)), ["causal-mask", "eos-missing"])
 
 
 class Http(unittest.TestCase):
