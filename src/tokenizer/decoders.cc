@@ -89,7 +89,7 @@ std::string LossyUtf8(std::string_view bytes) {
   return out;
 }
 
-class BpeDecoder : public Decoder {
+class BpeDecoder : public TokenDecoder {
  public:
   explicit BpeDecoder(std::string suffix) : suffix_(std::move(suffix)) {}
   Status Decode(Tokens* tokens) const override {
@@ -103,7 +103,7 @@ class BpeDecoder : public Decoder {
   std::string suffix_;
 };
 
-class ByteLevelDecoder : public Decoder {
+class ByteLevelDecoder : public TokenDecoder {
  public:
   Status Decode(Tokens* tokens) const override {
     std::string bytes;
@@ -123,7 +123,7 @@ class ByteLevelDecoder : public Decoder {
   }
 };
 
-class WordPieceDecoder : public Decoder {
+class WordPieceDecoder : public TokenDecoder {
  public:
   WordPieceDecoder(std::string prefix, bool cleanup) : prefix_(std::move(prefix)), cleanup_(cleanup) {}
   Status Decode(Tokens* tokens) const override {
@@ -140,7 +140,7 @@ class WordPieceDecoder : public Decoder {
   bool cleanup_;
 };
 
-class MetaspaceDecoder : public Decoder {
+class MetaspaceDecoder : public TokenDecoder {
  public:
   MetaspaceDecoder(uint32_t replacement, bool prepended) : prepended_(prepended) {
     AppendUtf8(replacement, &replacement_);
@@ -157,7 +157,7 @@ class MetaspaceDecoder : public Decoder {
   bool prepended_;
 };
 
-class CtcDecoder : public Decoder {
+class CtcDecoder : public TokenDecoder {
  public:
   CtcDecoder(std::string pad, std::string delimiter, bool cleanup)
       : pad_(std::move(pad)), delimiter_(std::move(delimiter)), cleanup_(cleanup) {}
@@ -176,7 +176,7 @@ class CtcDecoder : public Decoder {
   bool cleanup_;
 };
 
-class ByteFallbackDecoder : public Decoder {
+class ByteFallbackDecoder : public TokenDecoder {
  public:
   Status Decode(Tokens* tokens) const override {
     Tokens out;
@@ -216,7 +216,7 @@ class ByteFallbackDecoder : public Decoder {
   }
 };
 
-class FuseDecoder : public Decoder {
+class FuseDecoder : public TokenDecoder {
  public:
   Status Decode(Tokens* tokens) const override {
     std::string all;
@@ -226,7 +226,7 @@ class FuseDecoder : public Decoder {
   }
 };
 
-class StripDecoder : public Decoder {
+class StripDecoder : public TokenDecoder {
  public:
   StripDecoder(uint32_t content, size_t start, size_t stop) : content_(content), start_(start), stop_(stop) {}
   Status Decode(Tokens* tokens) const override {
@@ -248,7 +248,7 @@ class StripDecoder : public Decoder {
   size_t start_, stop_;
 };
 
-class ReplaceDecoder : public Decoder {
+class ReplaceDecoder : public TokenDecoder {
  public:
   ReplaceDecoder(Pattern pattern, std::string content) : pattern_(std::move(pattern)), content_(std::move(content)) {}
   Status Decode(Tokens* tokens) const override {
@@ -273,23 +273,23 @@ class ReplaceDecoder : public Decoder {
   std::string content_;
 };
 
-class SequenceDecoder : public Decoder {
+class SequenceDecoder : public TokenDecoder {
  public:
-  explicit SequenceDecoder(std::vector<std::unique_ptr<Decoder>> parts) : parts_(std::move(parts)) {}
+  explicit SequenceDecoder(std::vector<std::unique_ptr<TokenDecoder>> parts) : parts_(std::move(parts)) {}
   Status Decode(Tokens* tokens) const override {
     for (const auto& part : parts_) TV_RETURN_IF_ERROR(part->Decode(tokens));
     return Status::Ok();
   }
 
  private:
-  std::vector<std::unique_ptr<Decoder>> parts_;
+  std::vector<std::unique_ptr<TokenDecoder>> parts_;
 };
 
-using Parsed = Result<std::unique_ptr<Decoder>>;
+using Parsed = Result<std::unique_ptr<TokenDecoder>>;
 
 template <typename T, typename... Args>
 Parsed Make(Args&&... args) {
-  return std::unique_ptr<Decoder>(std::make_unique<T>(std::forward<Args>(args)...));
+  return std::unique_ptr<TokenDecoder>(std::make_unique<T>(std::forward<Args>(args)...));
 }
 
 Parsed ParseBpeDecoder(const JsonRef& json) {
@@ -344,10 +344,10 @@ Parsed ParseReplaceDecoder(const JsonRef& json) {
 
 Parsed ParseSequenceDecoder(const JsonRef& json) {
   TV_ASSIGN_OR_RETURN(const std::vector<JsonRef> list, json["decoders"].Array());
-  std::vector<std::unique_ptr<Decoder>> parts;
+  std::vector<std::unique_ptr<TokenDecoder>> parts;
   for (const JsonRef& element : list) {
     TV_RETURN_IF_ERROR(element.ExpectObject());
-    TV_ASSIGN_OR_RETURN(std::unique_ptr<Decoder> part, ParseDecoder(element));
+    TV_ASSIGN_OR_RETURN(std::unique_ptr<TokenDecoder> part, ParseDecoder(element));
     parts.push_back(std::move(part));
   }
   return Make<SequenceDecoder>(std::move(parts));
@@ -381,7 +381,7 @@ bool HasShape(const JsonRef& json, const Row& row) {
 }  // namespace
 
 Parsed ParseDecoder(const JsonRef& json) {
-  if (!json.present() || json.is_null()) return std::unique_ptr<Decoder>();
+  if (!json.present() || json.is_null()) return std::unique_ptr<TokenDecoder>();
   TV_RETURN_IF_ERROR(json.ExpectObject());
   const bool typed = json["type"].present();
   std::string type;

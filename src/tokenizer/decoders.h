@@ -12,16 +12,16 @@
 
 namespace truevec {
 
-class Decoder {
+class TokenDecoder {
  public:
-  virtual ~Decoder() = default;
+  virtual ~TokenDecoder() = default;
   // Rewrites the tokens; the text is all of them joined. Fails only when a pattern exceeds its step budget.
   virtual Status Decode(std::vector<std::string>* tokens) const = 0;
 };
 
 // From the "decoder" object; null gives a null pointer (tokens are then joined by spaces). An object without "type"
 // is told by its shape. Unknown types are refused by JSON path.
-Result<std::unique_ptr<Decoder>> ParseDecoder(const JsonRef& json);
+Result<std::unique_ptr<TokenDecoder>> ParseDecoder(const JsonRef& json);
 
 }  // namespace truevec
 

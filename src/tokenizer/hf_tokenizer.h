@@ -25,7 +25,7 @@ struct TokenizerParts {
   std::unique_ptr<TokenModel> model;
   AddedVocabulary added;
   PostProcessor post_processor;
-  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<TokenDecoder> decoder;
   std::optional<Truncation> truncation;
   std::optional<Padding> padding;
   std::optional<int64_t> model_max_length;

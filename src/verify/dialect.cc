@@ -125,8 +125,8 @@ Status AsEndpoint(const Status& status) { return {Code::kEndpoint, status.messag
 
 }  // namespace
 
-const std::vector<Dialect>& Dialects() {
-  static const std::vector<Dialect> dialects = {
+const std::vector<EndpointDialect>& Dialects() {
+  static const std::vector<EndpointDialect> dialects = {
       {"tei", {"/embed"}, 32, false, true, TeiBody, "/tokenize", TeiTokenize},
       {"ollama", {"/api/embed"}, 64, false, false, OllamaBody, "", nullptr},
       {"vllm", {"/v1/embeddings"}, 64, true, false, VllmBody, "/tokenize", VllmTokenize},
@@ -137,8 +137,8 @@ const std::vector<Dialect>& Dialects() {
   return dialects;
 }
 
-const Dialect* FindDialect(std::string_view name) {
-  for (const Dialect& dialect : Dialects()) {
+const EndpointDialect* FindDialect(std::string_view name) {
+  for (const EndpointDialect& dialect : Dialects()) {
     if (dialect.name == name) return &dialect;
   }
   return nullptr;

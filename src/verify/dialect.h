@@ -20,7 +20,7 @@ struct EmbedCall {
   bool base64 = false;
 };
 
-struct Dialect {
+struct EndpointDialect {
   std::string_view name;
   std::vector<std::string_view> paths;  // the first that is not 404 is used
   size_t max_batch;
@@ -31,8 +31,8 @@ struct Dialect {
   json::object (*tokenize_body)(const std::string& text, const std::string& model);
 };
 
-const std::vector<Dialect>& Dialects();
-const Dialect* FindDialect(std::string_view name);
+const std::vector<EndpointDialect>& Dialects();
+const EndpointDialect* FindDialect(std::string_view name);
 
 // Reads an answer of any dialect by its shape: a list of vectors, {"data"}, {"embeddings"}, {"embedding"}. Numbers,
 // null (NaN as servers write it), base64 float32, and matrices (unpooled). Errors are kEndpoint.

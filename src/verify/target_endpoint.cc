@@ -42,12 +42,12 @@ class EndpointTarget : public Target {
   json::value Get(const std::string& path);
   void Recognise();
   Status Probe();
-  Result<HttpAnswer> Post(const struct Dialect& dialect, size_t path, const std::vector<std::string>& texts,
+  Result<HttpAnswer> Post(const EndpointDialect& dialect, size_t path, const std::vector<std::string>& texts,
                           const AskOptions& options);
 
   std::unique_ptr<HttpClient> client_;
   EndpointOptions options_;
-  const struct Dialect* dialect_ = nullptr;
+  const EndpointDialect* dialect_ = nullptr;
   size_t path_ = 0;
   size_t max_batch_ = 32;
   json::object about_;
@@ -151,7 +151,7 @@ void EndpointTarget::Recognise() {
 // Embeds one word: with the dialect that was recognised or asked for, else with each in turn.
 Status EndpointTarget::Probe() {
   std::string tried;
-  std::vector<const struct Dialect*> candidates;
+  std::vector<const EndpointDialect*> candidates;
   if (!options_.api.empty()) {
     candidates = {FindDialect(options_.api)};
   } else if (dialect_ != nullptr) {
@@ -159,7 +159,7 @@ Status EndpointTarget::Probe() {
   } else {
     for (const char* name : {"openai", "tei", "ollama", "cohere", "llamacpp"}) candidates.push_back(FindDialect(name));
   }
-  for (const struct Dialect* dialect : candidates) {
+  for (const EndpointDialect* dialect : candidates) {
     for (size_t path = 0; path < dialect->paths.size(); ++path) {
       TV_ASSIGN_OR_RETURN(const HttpAnswer answer, Post(*dialect, path, {"hello"}, {}));
       const std::string where = client_->base().Text() + std::string(dialect->paths[path]);
@@ -191,7 +191,7 @@ Status EndpointTarget::Init() {
   return Status::Ok();
 }
 
-Result<HttpAnswer> EndpointTarget::Post(const struct Dialect& dialect, size_t path,
+Result<HttpAnswer> EndpointTarget::Post(const EndpointDialect& dialect, size_t path,
                                         const std::vector<std::string>& texts, const AskOptions& options) {
   EmbedCall call;
   for (const std::string& text : texts) call.texts.push_back(options_.client_prompt + text);
@@ -228,7 +228,7 @@ Result<std::vector<int32_t>> EndpointTarget::Tokenize(const std::string& text) {
 
 // The route at the end of a URL that names one: what is left is the base.
 void CutRoute(Url* url, EndpointOptions* options) {
-  for (const Dialect& dialect : Dialects()) {
+  for (const EndpointDialect& dialect : Dialects()) {
     for (const std::string_view path : dialect.paths) {
       if (!url->path.ends_with(path)) continue;
       url->path.resize(url->path.size() - path.size());
