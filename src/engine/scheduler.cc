@@ -202,6 +202,9 @@ void Scheduler::Impl::Stop() {
   for (const TaskJobPtr& job : waiting) {
     if (!job->answered) Fail(job, TaskOutcome::kStopping, {Code::kUnavailable, "the server is stopping"}, std::nullopt);
   }
+  // Jobs hold their callers' connections, which must not outlive the server.
+  queue_ = TaskQueue();
+  to_encode_.clear();
 }
 
 SchedulerLoad Scheduler::Impl::load() const {
