@@ -15,10 +15,6 @@ constexpr RotaryNaming kPublished = {
     "encoder.layer",
     {"attention.qkv_proj", "attention.q_proj", "attention.k_proj", "attention.v_proj", "attention.o_proj", "attn_ln",
      "mlp.up_gate_proj", "", "", "mlp.down_proj", "mlp_ln"}};
-constexpr RotaryNaming kNative = {
-    "layers",
-    {"", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "post_attention_layernorm", "",
-     "mlp.up_proj", "mlp.gate_proj", "mlp.down_proj", "post_mlp_layernorm"}};
 
 struct GteConfig {
   EmbeddingsConfig embeddings;
@@ -122,7 +118,7 @@ Result<LoadedModel> LoadGte(ConfigReader& config, const WeightScope& weights, co
                            : weights.HasAnyUnder("gte") ? weights.Sub("gte")
                                                         : weights;
   TV_ASSIGN_OR_RETURN(Embeddings embeddings, Embeddings::Load(c.embeddings, root.Sub("embeddings")));
-  const RotaryNaming& naming = ChooseNaming(root, kPublished, kNative);
+  const RotaryNaming& naming = ChooseNaming(root, kPublished, kNativeRotaryNaming);
   std::vector<PostNormLayer> layers;
   for (int64_t i = 0; i < c.encoder.layers; ++i) {
     TV_ASSIGN_OR_RETURN(PostNormLayer layer,

@@ -15,10 +15,6 @@ constexpr int64_t kMax = int64_t{1} << 24;
 constexpr RotaryNaming kPublished = {
     "encoder.layers",
     {"attn.Wqkv", "", "", "", "attn.out_proj", "norm1", "", "mlp.fc11", "mlp.fc12", "mlp.fc2", "norm2"}};
-constexpr RotaryNaming kNative = {
-    "layers",
-    {"", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "post_attention_layernorm", "",
-     "mlp.up_proj", "mlp.gate_proj", "mlp.down_proj", "post_mlp_layernorm"}};
 
 struct NomicConfig {
   EmbeddingsConfig embeddings;
@@ -246,7 +242,7 @@ Result<LoadedModel> LoadNomicBert(ConfigReader& config, const WeightScope& weigh
   const WeightScope embedding_scope = root.Sub("embeddings");
   const WeightScope norm = root.HasAnyUnder("emb_ln") ? root.Sub("emb_ln") : embedding_scope.Sub("LayerNorm");
   TV_ASSIGN_OR_RETURN(Embeddings embeddings, Embeddings::Load(c.embeddings, embedding_scope, norm));
-  const RotaryNaming& naming = ChooseNaming(root, kPublished, kNative);
+  const RotaryNaming& naming = ChooseNaming(root, kPublished, kNativeRotaryNaming);
   std::vector<PostNormLayer> layers;
   for (int64_t i = 0; i < c.encoder.layers; ++i) {
     TV_ASSIGN_OR_RETURN(PostNormLayer layer,

@@ -26,6 +26,11 @@ struct RotaryNaming {
   std::string_view layers;  // "encoder.layer"
   RotaryLayerNames names;
 };
+// transformers' own names for them, the same in nomic_bert and gte.
+inline constexpr RotaryNaming kNativeRotaryNaming = {
+    "layers",
+    {"", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "post_attention_layernorm", "",
+     "mlp.up_proj", "mlp.gate_proj", "mlp.down_proj", "post_mlp_layernorm"}};
 const RotaryNaming& ChooseNaming(const WeightScope& root, const RotaryNaming& published, const RotaryNaming& native);
 
 Result<Linear> LoadQkv(const WeightScope& layer, const RotaryLayerNames& names, int64_t width, bool bias,

@@ -19,7 +19,7 @@ struct HarmlessKey {
   std::string_view key;
   std::string_view reason;
 };
-constexpr std::array<HarmlessKey, 11> kHarmlessConfigKeys = {{
+constexpr std::array<HarmlessKey, 9> kHarmlessConfigKeys = {{
     {"model_type", "selects the architecture"},
     {"sentence_transformers", "activation_fn of cross-encoders, read beside"},
     {"sbert_ce_default_activation_function", "read beside"},
@@ -29,8 +29,6 @@ constexpr std::array<HarmlessKey, 11> kHarmlessConfigKeys = {{
     {"use_memory_efficient_attention", "how PyTorch computes attention"},
     {"unpad_inputs", "how PyTorch batches"},
     {"transformers.js_config", "settings of another runtime"},
-    {"license", "a note"},
-    {"model_name", "a note"},
 }};
 
 class Transformer : public InputModule {

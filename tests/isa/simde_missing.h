@@ -5,68 +5,31 @@
 
 namespace {
 
-inline __m512 Emulated_cvtepi32_ps(__m512i a) {
-  int32_t x[16];
-  float y[16];
+// Each lane of type From converted by a C cast to type To.
+template <typename Result, typename From, typename To, typename Argument>
+inline Result ConvertLanes(Argument a) {
+  constexpr int kCount = sizeof(Argument) / sizeof(From);
+  static_assert(sizeof(Result) == kCount * sizeof(To));
+  From x[kCount];
+  To y[kCount];
   __builtin_memcpy(x, &a, sizeof x);
-  for (int i = 0; i < 16; ++i) y[i] = (float)x[i];
-  __m512 r;
-  __builtin_memcpy(&r, y, sizeof y);
+  for (int i = 0; i < kCount; ++i) y[i] = (To)x[i];
+  Result r;
+  __builtin_memcpy(&r, y, sizeof r);
   return r;
 }
+inline __m512 Emulated_cvtepi32_ps(__m512i a) { return ConvertLanes<__m512, int32_t, float>(a); }
+inline __m512i Emulated_cvttps_epi32(__m512 a) { return ConvertLanes<__m512i, float, int32_t>(a); }
+inline __m512i Emulated_cvtepu16_epi32(__m256i a) { return ConvertLanes<__m512i, uint16_t, int32_t>(a); }
+inline __m256i Emulated_cvtepi32_epi16(__m512i a) { return ConvertLanes<__m256i, int32_t, int16_t>(a); }
+inline __m512d Emulated_cvtps_pd(__m256 a) { return ConvertLanes<__m512d, float, double>(a); }
+inline __m256 Emulated_cvtpd_ps(__m512d a) { return ConvertLanes<__m256, double, float>(a); }
 inline __m512i Emulated_cvtps_epi32(__m512 a) {
   float x[16];
-  int32_t y[16];
   __builtin_memcpy(x, &a, sizeof x);
-  for (int i = 0; i < 16; ++i) y[i] = (int32_t)__builtin_rintf(x[i]);
-  __m512i r;
-  __builtin_memcpy(&r, y, sizeof y);
-  return r;
-}
-inline __m512i Emulated_cvttps_epi32(__m512 a) {
-  float x[16];
-  int32_t y[16];
-  __builtin_memcpy(x, &a, sizeof x);
-  for (int i = 0; i < 16; ++i) y[i] = (int32_t)x[i];
-  __m512i r;
-  __builtin_memcpy(&r, y, sizeof y);
-  return r;
-}
-inline __m512i Emulated_cvtepu16_epi32(__m256i a) {
-  uint16_t x[16];
-  int32_t y[16];
-  __builtin_memcpy(x, &a, sizeof x);
-  for (int i = 0; i < 16; ++i) y[i] = (int32_t)x[i];
-  __m512i r;
-  __builtin_memcpy(&r, y, sizeof y);
-  return r;
-}
-inline __m256i Emulated_cvtepi32_epi16(__m512i a) {
-  int32_t x[16];
-  int16_t y[16];
-  __builtin_memcpy(x, &a, sizeof x);
-  for (int i = 0; i < 16; ++i) y[i] = (int16_t)x[i];
-  __m256i r;
-  __builtin_memcpy(&r, y, sizeof y);
-  return r;
-}
-inline __m512d Emulated_cvtps_pd(__m256 a) {
-  float x[8];
-  double y[8];
-  __builtin_memcpy(x, &a, sizeof x);
-  for (int i = 0; i < 8; ++i) y[i] = (double)x[i];
-  __m512d r;
-  __builtin_memcpy(&r, y, sizeof y);
-  return r;
-}
-inline __m256 Emulated_cvtpd_ps(__m512d a) {
-  double x[8];
-  float y[8];
-  __builtin_memcpy(x, &a, sizeof x);
-  for (int i = 0; i < 8; ++i) y[i] = (float)x[i];
-  __m256 r;
-  __builtin_memcpy(&r, y, sizeof y);
-  return r;
+  for (float& value : x) value = __builtin_rintf(value);
+  __builtin_memcpy(&a, x, sizeof a);
+  return Emulated_cvttps_epi32(a);
 }
 inline __m512 Emulated_maskz_loadu_ps(uint16_t mask, const void* p) {
   float y[16];
