@@ -103,7 +103,7 @@ def measure(args, name, text_sets):
         times = {}
         for _ in range(args.rounds):
             for state in ("warm", "cold"):
-                times.setdefault(("truevec", state), []).append(worker.ask(f"{state} {path} 3")["seconds"])
+                times.setdefault(("truevec", state), []).append(worker.ask(f"{state} {path}")["seconds"])
                 for peer, (run, clear) in others.items():
                     if state == "cold":
                         if not peer.startswith("tokenizers"):
