@@ -9,25 +9,9 @@
 #include <vector>
 
 #include "base/status.h"
+#include "tokenizer/code_point_set.h"
 
 namespace truevec {
-
-// A set of code points: a union of ranges, categories and nested sets, intersected with others, maybe negated.
-struct CharSet {
-  std::vector<std::pair<uint32_t, uint32_t>> ranges;
-  uint32_t categories = 0;  // bit per unicode Category
-  bool space = false, not_space = false, word = false, not_word = false;
-  std::vector<CharSet> nested;
-  std::vector<CharSet> and_sets;  // all must hold as well
-  bool negated = false;
-  bool fold_case = false;
-
-  bool Contains(uint32_t cp) const;
-
- private:
-  bool ContainsExact(uint32_t cp) const;
-  bool InUnion(uint32_t cp) const;
-};
 
 enum class Op : uint8_t {
   kChar,        // x: code point (folded when flag)
@@ -41,7 +25,8 @@ enum class Op : uint8_t {
   kLineEnd,     // $
   kTextStart,   // \A (\G, where the search began, when flag)
   kTextEnd,     // \z (\Z, also before a last \n, when flag)
-  kWordEdge,    // \b (\B when flag)
+  kWordEdge,    // \b (\B when flag); x: index of the set of word characters
+  kBackref,     // the text of the last set group of backrefs[x] (case folded when flag)
   kLookAhead,   // sub-program x must (must not, when flag) match here
   kLookBehind,  // sub-program x must (must not, when flag) match ending here; lengths y >> 16 .. y & 0xFFFF
   kAtomic,      // sub-program x, its first match only
@@ -57,17 +42,15 @@ struct Instruction {
 
 struct RegexProgram {
   std::vector<std::vector<Instruction>> codes;  // codes[0] is the pattern, the rest are sub-programs
-  std::vector<CharSet> sets;
-  uint32_t slots = 0;  // of kMark
+  std::vector<CodePointSet> sets;
+  std::vector<std::vector<uint32_t>> backrefs;  // the groups that a backreference may mean: their first slots
+  // Of kMark: [0] is where \K last was; then two of each referenced group, its begin and its end; then those of loops.
+  uint32_t slots = 1;
+  bool saves = false;  // \K or groups are kept: the slots below first_loop_slot matter after a match
+  uint32_t first_loop_slot = 1;
 };
 
 Result<std::unique_ptr<RegexProgram>> CompileRegex(std::string_view pattern);
-// Simple case folding (Unicode CaseFolding.txt, C and S) to one code point.
-uint32_t FoldCase(uint32_t cp);
-// Oniguruma's \w outside a class and \b: of the numbers in Latin-1 it takes the superscripts and fractions too, which
-// [\w] does not.
-bool IsRegexWord(uint32_t cp);
-
 }  // namespace truevec
 
 #endif  // TRUEVEC_TOKENIZER_REGEX_PROGRAM_H_

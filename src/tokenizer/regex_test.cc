@@ -45,6 +45,42 @@ TEST(Regex, FollowsRubySyntaxWhereEnginesDiffer) {
   EXPECT_EQ(All(R"(x{y)", "x{y"), "x{y");
 }
 
+TEST(Regex, FoldsToSeveralCharacters) {
+  EXPECT_EQ(All("(?i)ss", "ß ẞ Sſ s"), "ß|ẞ|Sſ");
+  EXPECT_EQ(All("(?i)x(?:s)sy", "xßy"), "xßy");
+  EXPECT_EQ(All("(?i)x(s)sy", "xßy"), "");
+  EXPECT_EQ(All("(?i)ffi", "ﬃ ﬀi FFI"), "ﬃ|FFI");
+  EXPECT_EQ(All("(?i)x[ßa]y", "xssy xAy xẞy"), "xssy|xAy|xẞy");
+  EXPECT_EQ(All(R"((?i)x\p{Ll}y)", "xßy xssy xAy"), "xßy");  // a property alone is not folded
+  EXPECT_EQ(All("(?i)[^ß]", "ßs"), "s");
+}
+
+TEST(Regex, ReadsClassesAsOniguruma) {
+  EXPECT_EQ(All("[[:alpha:]&&[^a]]+", "abcé1"), "bcé");
+  EXPECT_EQ(All("[[:^alpha:]a]+", "a1b"), "a1");
+  EXPECT_EQ(All("[[:alpha]]", "a]:"), "a|:");
+  EXPECT_EQ(All("[]a]+", "a]b"), "a]");
+  EXPECT_EQ(All("[a-c-e]+", "b-ed"), "b-e");
+  EXPECT_EQ(All(R"([\b\x{e9}]+)", "\bé"), "\bé");
+  EXPECT_EQ(All(R"(\p{Greek}+|\p{lowercase letter}|\p{In_Basic_Latin})", "αβaA"), "αβ|a|A");
+  EXPECT_EQ(All(R"(\pL)", "pLa"), "pL");
+}
+
+TEST(Regex, OptionsCommentsAndBackreferences) {
+  EXPECT_EQ(All("a(?i)b|c", "aB aC ab"), "aB|aC|ab");
+  EXPECT_EQ(All("(?x: a +b # c\n )(?#d)+", "aab"), "aab");
+  EXPECT_EQ(All(R"((\w)\1)", "abbacc"), "bb|cc");
+  EXPECT_EQ(All(R"((?i)(?<n>a|b)\k<n>)", "aA ab"), "aA");
+  EXPECT_EQ(All(R"((?i)([as])\1)", "sſ ſsa"), "ſs");  // no more bytes than the group has
+  EXPECT_EQ(All(R"(\x{61 62}+)", "abbab"), "abb|ab");
+  EXPECT_EQ(All(R"((?>(a|b))\1)", "aabab"), "aa");
+  EXPECT_EQ(All(R"(a\Kb)", "ab"), "b");
+  EXPECT_EQ(All(R"(\R)", "a\r\nb\n"), "\r\n|\n");
+  EXPECT_EQ(All(R"(\141\cA\xc3\xa9)", "a\001é"), "a\001é");
+  EXPECT_EQ(All("a{2}?b", "aab"), "aab");
+  EXPECT_EQ(All("(?:a{2,1})a", "aa aaa"), "aaa");  // a possessive {1,2}
+}
+
 TEST(Regex, LeavesALoopAfterAnEmptyTurn) {
   EXPECT_EQ(All("(?:a*)*b", "aab"), "aab");
   EXPECT_EQ(All(R"((?:\s*b?)+c)", " b bc"), " b bc");
@@ -53,7 +89,8 @@ TEST(Regex, LeavesALoopAfterAnEmptyTurn) {
 }
 
 TEST(Regex, RefusesWhatItDoesNotKnow) {
-  for (const char* pattern : {"(a", "a)", "[a", "*a", R"((a)\1)", R"(\p{Klingon})", "(?s)a", "[b-a]", "a\\"}) {
+  for (const char* pattern : {"(a", "a)", "[a", "*a", R"(\1)", R"(\k<n>)", R"(\X)", "(?~a)", "[[:foo:]]", "[]",
+                              R"(\xe9)", R"(\p{Klingon})", "(?s)a", "[b-a]", "a\\"}) {
     EXPECT_TRUE(All(pattern, "a").starts_with("refused: pattern \"")) << pattern;
   }
 }
