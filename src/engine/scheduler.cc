@@ -31,11 +31,22 @@ int64_t EstimateTokens(const TaskText& text, int64_t limit) {
   return std::max<int64_t>(tokens, 1);
 }
 
+bool GivesTokenVectors(TaskKind kind) { return kind == TaskKind::kTokens || kind == TaskKind::kMultiVector; }
+
 Status WithText(const Status& status, const TaskJob& job, size_t index) {
   return job.units.size() == 1 ? status : status.WithContext("text " + std::to_string(index));
 }
 
 }  // namespace
+
+size_t EstimateTokenVectors(const TaskRequest& request) {
+  if (!GivesTokenVectors(request.kind)) return 0;
+  const int64_t limit = request.encode.max_length.value_or(request.model->max_length());
+  int64_t tokens = 0;
+  for (const TaskText& text : request.texts)
+    tokens += std::min(2 * EstimateTokens(text, 0), limit > 0 ? limit : INT32_MAX);
+  return static_cast<size_t>(tokens * request.model->dimension()) * sizeof(float);
+}
 
 class Scheduler::Impl {
  public:
@@ -64,6 +75,8 @@ class Scheduler::Impl {
   void TakeFrom(FairLane* lane, int64_t budget, std::vector<Pick>* picks, int64_t* tokens,
                 std::vector<TaskJobPtr>* dropped);
   void Encode(const std::vector<Pick>& picks);
+  static Result<EncodedText> EncodeText(const ServingModel& model, const TaskText& text,
+                                        const EncodeTextOptions& options);
   static Status EncodeOne(TaskJob* job, size_t index);
   void Run(std::vector<Pick> picks);
   Status RunBatch(const std::vector<Pick>& picks);
@@ -108,6 +121,7 @@ TaskJobPtr Scheduler::Impl::MakeJob(TaskRequest request, TaskDone done) {
     job->tokens_left += job->units[i].estimate;
     job->bytes += text.text.size() + (text.pair.has_value() ? text.pair->size() : 0) + 4 * text.ids.size();
   }
+  job->bytes += EstimateTokenVectors(asked);
   job->lane = job->tokens_left <= kQueryTokens ? kQueries : kBulk;
   job->result.text_tokens.resize(asked.texts.size());
   const Pipeline& pipeline = asked.model->pipeline();
@@ -319,6 +333,22 @@ void Scheduler::Impl::Work() {
   }
 }
 
+Result<EncodedText> Scheduler::Impl::EncodeText(const ServingModel& model, const TaskText& text,
+                                                const EncodeTextOptions& options) {
+  if (text.special_tokens.has_value()) return model.EncodeAlone(text.text, *text.special_tokens, options);
+  std::optional<std::string> cut;
+  std::optional<std::string> cut_pair;
+  if (text.most_tokens > 0) {
+    TV_ASSIGN_OR_RETURN(cut, model.CutToTokens(text.text, text.most_tokens));
+  }
+  if (text.most_pair_tokens > 0 && text.pair.has_value()) {
+    TV_ASSIGN_OR_RETURN(cut_pair, model.CutToTokens(*text.pair, text.most_pair_tokens));
+  }
+  const std::string& first = cut.has_value() ? *cut : text.text;
+  if (!text.pair.has_value()) return model.pipeline().Encode(first, options);
+  return model.pipeline().EncodePair(first, cut_pair.has_value() ? *cut_pair : *text.pair, options);
+}
+
 // On an error `encoded` is set when the text is too long, and not set otherwise.
 Status Scheduler::Impl::EncodeOne(TaskJob* job, size_t index) {
   TaskUnit& unit = job->units[index];
@@ -336,14 +366,15 @@ Status Scheduler::Impl::EncodeOne(TaskJob* job, size_t index) {
       given.task = options.prompt.task;
       if (limit > 0 && static_cast<int64_t>(given.ids.size()) > limit) {
         given.truncated_tokens = static_cast<int64_t>(given.ids.size()) - limit;
-        given.ids.resize(static_cast<size_t>(limit));
+        if (options.truncation_side == Side::kLeft) {
+          given.ids.erase(given.ids.begin(), given.ids.end() - limit);
+        } else {
+          given.ids.resize(static_cast<size_t>(limit));
+        }
       }
       unit.encoded = std::move(given);
     } else {
-      auto encoded = text.pair.has_value() ? pipeline.EncodePair(text.text, *text.pair, options)
-                                           : pipeline.Encode(text.text, options);
-      if (!encoded.ok()) return encoded.status();
-      unit.encoded = std::move(encoded).value();
+      TV_ASSIGN_OR_RETURN(unit.encoded, EncodeText(*job->request.model, text, options));
     }
   } catch (const std::bad_alloc&) {
     return ResourceError("out of memory while tokenising");

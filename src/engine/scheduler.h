@@ -29,6 +29,11 @@ struct TaskText {
   std::string text = {};
   std::optional<std::string> pair = {};  // kScore
   std::vector<int32_t> ids = {};         // when not empty, fed as they are
+  // Set: `text` goes to the tokenizer alone, with or without its special tokens (ServingModel::EncodeAlone).
+  std::optional<bool> special_tokens = {};
+  // So many tokens of `text` and of `pair` at most, before anything is put around them; 0: all.
+  int64_t most_tokens = 0;
+  int64_t most_pair_tokens = 0;
 };
 
 enum class TaskOutcome {
@@ -76,6 +81,9 @@ struct TaskRequest {
   // Asked before texts are run; from the scheduler's thread. kDoubtful: served after the others.
   std::function<TaskClient()> state = {};
 };
+
+// Bytes of the vectors that a request for token vectors gives, guessed from above; 0 for other kinds.
+size_t EstimateTokenVectors(const TaskRequest& request);
 
 struct SchedulerOptions {
   int threads = 0;  // 0: all CPUs of this process

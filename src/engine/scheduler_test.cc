@@ -188,6 +188,17 @@ TEST_F(SchedulerTest, FullQueueRefuses) {
   EXPECT_EQ(second.future.get().outcome, TaskOutcome::kDone);
 }
 
+TEST_F(SchedulerTest, TokenVectorsAreEstimatedFromAbove) {
+  TaskRequest request;
+  request.model = model_;
+  request.texts.assign(3, {.text = std::string(400, 'a')});
+  EXPECT_EQ(EstimateTokenVectors(request), 0u);
+  request.kind = TaskKind::kTokens;
+  EXPECT_EQ(EstimateTokenVectors(request), 3u * 204 * 2 * sizeof(float));
+  request.encode.max_length = 10;
+  EXPECT_EQ(EstimateTokenVectors(request), 3u * 10 * 2 * sizeof(float));
+}
+
 TEST_F(SchedulerTest, StopAnswersWhoWaits) {
   Waiter running, waiting, after;
   Scheduler scheduler({.threads = 1, .max_batch_texts = 1});

@@ -1,5 +1,6 @@
 #include "engine/serving_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -23,6 +24,20 @@ std::vector<std::string> ReadLabels(const std::string& path, int64_t count) {
     if (name.is_string()) labels[static_cast<size_t>(i)] = name.String().value();
   }
   return labels;
+}
+
+// The template in the folder of the first module that has one.
+Result<ChatTemplate> ReadChat(const std::string& path, const ModelSpec& spec) {
+  for (const ModuleSpec& module : spec.modules) {
+    ChatConfig config;
+    const JsonRef format = module.Config()["modality_config"]["message"]["format"];
+    if (format.is_string()) config.format = format.String().value();
+    auto chat = ChatTemplate::Load(module.path.empty() ? path : path + "/" + module.path, spec.architecture, config);
+    if (chat.ok()) return chat;
+    if (module.type == "Transformer")
+      return UsageError("the model has no chat template that can be used: " + chat.status().message());
+  }
+  return UsageError("the model has no chat template");
 }
 
 std::string Slice(std::string_view text, std::pair<int32_t, int32_t> bytes) {
@@ -69,6 +84,7 @@ Result<std::shared_ptr<const ServingModel>> ServingModel::Load(const std::string
   std::shared_ptr<ServingModel> model(new ServingModel());
   TV_ASSIGN_OR_RETURN(model->pipeline_, Pipeline::Load(path, options, &model->report_));
   model->labels_ = ReadLabels(path, model->pipeline_->labels());
+  model->chat_ = ReadChat(path, model->report_.spec);
   if (!calibration.empty()) {
     if (width != model->dimension()) {
       return InputError("the calibration vectors have " + std::to_string(width) + " values, the model's " +
@@ -146,6 +162,44 @@ Result<std::vector<TokenView>> ServingModel::Tokenize(std::string_view text, boo
     tokens.push_back(std::move(token));
   }
   return tokens;
+}
+
+Result<std::string> ServingModel::CutToTokens(std::string_view text, int64_t tokens) const {
+  if (!pipeline_->has_tokenizer()) return UsageError("this model has no tokenizer");
+  EncodeOptions options;
+  options.add_special_tokens = false;
+  options.details = true;
+  options.truncation = Truncation{};
+  TV_ASSIGN_OR_RETURN(const Encoding encoding, pipeline_->tokenizer().Encode(text, std::nullopt, options));
+  if (static_cast<int64_t>(encoding.ids.size()) <= tokens) return std::string(text);
+  return std::string(
+      text.substr(0, static_cast<size_t>(encoding.byte_offsets[static_cast<size_t>(tokens - 1)].second)));
+}
+
+Result<EncodedText> ServingModel::EncodeAlone(std::string_view text, bool special_tokens,
+                                              const EncodeTextOptions& options) const {
+  if (!pipeline_->has_tokenizer() || as() == "multi-vector") {
+    return UsageError("add_special_tokens and messages: not possible with this model");
+  }
+  TV_ASSIGN_OR_RETURN(const std::string prompt, pipeline_->ResolvePrompt(options.prompt));
+  EncodeOptions how;
+  how.add_special_tokens = special_tokens;
+  how.truncation = Truncation{.max_length = options.max_length.value_or(max_length()),
+                              .side = options.truncation_side.value_or(pipeline_->tokenizer().truncation_side())};
+  TV_ASSIGN_OR_RETURN(Encoding encoding, pipeline_->tokenizer().Encode(prompt + std::string(text), std::nullopt, how));
+  EncodedText encoded;
+  encoded.ids = std::move(encoding.ids);
+  const auto& types = encoding.type_ids;
+  if (std::any_of(types.begin(), types.end(), [](int32_t type) { return type != 0; })) encoded.type_ids = types;
+  encoded.truncated_tokens = encoding.truncated_tokens;
+  encoded.task = options.prompt.task;
+  if (encoded.ids.empty()) return InputError("the text has no tokens");
+  return encoded;
+}
+
+Result<std::string> ServingModel::RenderChat(const json::array& messages, const json::object& variables) const {
+  if (!chat_.ok()) return chat_.status();
+  return chat_->RenderMessages(messages, variables);
 }
 
 Status ServingModel::CheckIds(const std::vector<int32_t>& ids) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "pipeline/chat_template.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/quantize.h"
 #include "truevec/truevec.h"
@@ -61,6 +62,13 @@ class ServingModel {
   double Similarity(std::span<const float> a, std::span<const float> b, int64_t width) const;
   // As the model is fed: prompt in front, truncated to `max_length` (0: not truncated).
   Result<std::vector<TokenView>> Tokenize(std::string_view text, bool add_special_tokens, int64_t max_length) const;
+  // The start of `text` up to the end of its token number `tokens` (vLLM's truncate_text_to_tokens).
+  Result<std::string> CutToTokens(std::string_view text, int64_t tokens) const;
+  // `text` by the tokenizer alone, whatever the model puts around texts; prompt and truncation as `options` say.
+  Result<EncodedText> EncodeAlone(std::string_view text, bool special_tokens, const EncodeTextOptions& options) const;
+  // A conversation by the tokenizer's chat template: {"role", "content"} with content a text or a list of texts. A
+  // usage error when there is no template.
+  Result<std::string> RenderChat(const json::array& messages, const json::object& variables) const;
   Result<std::string> Decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const;
   // Ids given by a client: an error when one is outside the vocabulary.
   Status CheckIds(const std::vector<int32_t>& ids) const;
@@ -71,6 +79,7 @@ class ServingModel {
   LoadReport report_;
   std::vector<std::string> labels_;
   std::optional<QuantizationRanges> ranges_;
+  Result<ChatTemplate> chat_ = UsageError("the model has no chat template");
 };
 
 // {"tokens":[{"id","text","special","begin","end"}], "layers":[{"name","norms":[one per token]}], ...}: what happens to

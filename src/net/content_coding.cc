@@ -12,6 +12,7 @@ namespace truevec {
 namespace {
 
 constexpr size_t kChunk = size_t{64} << 10;
+constexpr int kMostCodings = 4;
 
 std::string_view Trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -116,7 +117,10 @@ double Weight(std::string_view header, std::string_view coding) {
 }  // namespace
 
 Result<std::string> DecodeContent(std::string_view coding, std::string body, size_t limit) {
-  // Codings are listed in the order of their application; the last is undone first.
+  // Codings are listed in the order of their application; the last is undone first. Each may cost the whole limit.
+  if (std::count(coding.begin(), coding.end(), ',') >= kMostCodings) {
+    return UsageError("content-encoding: expected at most " + std::to_string(kMostCodings) + " codings");
+  }
   while (!coding.empty()) {
     const size_t comma = coding.rfind(',');
     const std::string name = Lower(Trim(comma == std::string_view::npos ? coding : coding.substr(comma + 1)));

@@ -17,6 +17,7 @@
 #include <set>
 
 #include "net/content_coding.h"
+#include "net/http_framing.h"
 #include "net/http_server.h"
 
 namespace truevec::net_internal {
@@ -29,6 +30,8 @@ using TlsSocket = asio::ssl::stream<Socket>;
 using Clock = std::chrono::steady_clock;
 
 inline constexpr size_t kReadAhead = size_t{64} << 10;
+// What one read may add to that; it bounds chunk extensions and trailer fields, which must fit whole.
+inline constexpr size_t kReadBuffer = size_t{64} << 10;
 inline constexpr size_t kCompressFrom = 1400;  // smaller bodies fit one packet as they are
 inline constexpr size_t kSlowestBytesPerSecond = size_t{16} << 10;
 
@@ -111,6 +114,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
 
   // Between requests: what is buffered is a pipelined request, else the outstanding or a new read brings one.
   void NextRequest() {
+    if (!reading_) SkipEmptyLines();
     if (shared_->draining || (end_of_input_ && buffer_.size() == 0)) return CloseNow();
     if (buffer_.size() > 0 && !reading_) return ReadHeader();
     if (buffer_.size() > 0) {  // the read that watches the client must end first
@@ -125,6 +129,14 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     if (!reading_) ReadAhead();
   }
 
+  // RFC 9112 2.2: some clients send an empty line after a body.
+  void SkipEmptyLines() {
+    const auto data = [this] {
+      return std::string_view(static_cast<const char*>(buffer_.data().data()), buffer_.size());
+    };
+    while (data().starts_with("\r\n")) buffer_.consume(2);
+  }
+
   void ReadAhead() {
     reading_ = true;
     stream_.async_read_some(
@@ -137,7 +149,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     buffer_.commit(bytes);
     if (std::exchange(resuming_, false)) {
       end_of_input_ = error && error != asio::error::operation_aborted;
-      return ReadHeader();
+      return NextRequest();
     }
     if (error) {
       end_of_input_ = true;
@@ -147,7 +159,10 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
       return;
     }
     if (lingering_) buffer_.clear();
-    if (idle()) return ReadHeader();
+    if (idle()) {
+      SkipEmptyLines();
+      return buffer_.size() > 0 ? ReadHeader() : ReadAhead();
+    }
     if (buffer_.size() < kReadAhead) ReadAhead();
   }
 
@@ -167,15 +182,46 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
 
   void OnHeader() {
     const auto& message = parser_->get();
-    const auto count = static_cast<size_t>(std::distance(message.begin(), message.end()));
-    if (count > shared_->options.max_header_count) {
-      return Refuse(431, "at most " + std::to_string(shared_->options.max_header_count) + " header fields");
-    }
+    if (TooManyFields()) return;
+    if (const auto fault = FramingFault(message); fault.has_value()) return Refuse(fault->first, fault->second);
+    // Trailer fields, which come later, are no header fields (RFC 9110 6.5.1).
+    ReadMessage();
     const bool has_body = parser_->content_length().value_or(0) > 0 || parser_->chunked();
     body_since_ = Clock::now();
     SetDeadline(TransferTime(0));
     if (has_body && beast::iequals(message[http::field::expect], "100-continue")) return Continue();
     ReadBody();
+  }
+
+  bool TooManyFields() {
+    const auto& message = parser_->get();
+    if (static_cast<size_t>(std::distance(message.begin(), message.end())) <= shared_->options.max_header_count) {
+      return false;
+    }
+    Refuse(431, "at most " + std::to_string(shared_->options.max_header_count) + " header fields");
+    return true;
+  }
+
+  void ReadMessage() {
+    const auto& message = parser_->get();
+    keep_alive_ = message.keep_alive();
+    head_ = message.method() == http::verb::head;
+    version_ = message.version();
+    coding_ = shared_->options.compress ? ChooseCoding(message[http::field::accept_encoding]) : "";
+    body_coding_ = message[http::field::content_encoding];
+    request_ = {};
+    request_.method = std::string(message.method_string());
+    const std::string_view target = OriginForm(message.target());
+    const size_t mark = target.find('?');
+    request_.path = std::string(target.substr(0, mark));
+    if (mark != std::string_view::npos) request_.query = std::string(target.substr(mark + 1));
+    for (const auto& field : message) {
+      std::string name(field.name_string());
+      for (char& c : name) c = beast::detail::ascii_tolower(c);
+      request_.headers.emplace_back(std::move(name), std::string(field.value()));
+    }
+    request_.peer = peer_;
+    request_.received = received_;
   }
 
   void Continue() {
@@ -219,6 +265,10 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     if (error == http::error::header_limit) {
       return Refuse(431, "the header is longer than " + std::to_string(shared_->options.max_header) + " bytes");
     }
+    if (error == http::error::buffer_overflow) {
+      return Refuse(431,
+                    "chunk extensions and trailer fields are longer than " + std::to_string(kReadBuffer) + " bytes");
+    }
     const bool malformed = error.category() == http::make_error_code(http::error::bad_method).category() &&
                            error != http::error::end_of_stream && error != http::error::partial_message;
     if (malformed) return Refuse(400, "not an HTTP/1.1 request: " + error.message());
@@ -240,37 +290,19 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   }
 
   void Answer() {
-    const auto& message = parser_->get();
-    keep_alive_ = message.keep_alive();
-    head_ = message.method() == http::verb::head;
-    version_ = message.version();
-    coding_ = shared_->options.compress ? ChooseCoding(message[http::field::accept_encoding]) : "";
-    ServerRequest request;
-    request.method = std::string(message.method_string());
-    const std::string_view target = message.target();
-    const size_t mark = target.find('?');
-    request.path = std::string(target.substr(0, mark));
-    if (mark != std::string_view::npos) request.query = std::string(target.substr(mark + 1));
-    for (const auto& field : message) {
-      std::string name(field.name_string());
-      for (char& c : name) c = beast::detail::ascii_tolower(c);
-      request.headers.emplace_back(std::move(name), std::string(field.value()));
-    }
-    request.peer = peer_;
-    request.received = received_;
-    const std::string coding(message[http::field::content_encoding]);
-    auto body = DecodeContent(coding, std::move(parser_->get().body()), shared_->options.max_body);
+    if (TooManyFields()) return;
+    auto body = DecodeContent(body_coding_, std::move(parser_->get().body()), shared_->options.max_body);
     if (!body.ok()) {
       const Code code = body.status().code();
       return Refuse(code == Code::kResource ? 413 : code == Code::kUsage ? 415 : 400, body.status().message());
     }
-    request.body = std::move(body).value();
+    request_.body = std::move(body).value();
     parser_.reset();
     NoDeadline();
     auto exchange = std::make_shared<Exchange>(this->shared_from_this());
     answering_ = exchange->client_state();
     if (!reading_ && buffer_.size() < kReadAhead && !end_of_input_) ReadAhead();
-    shared_->handler(std::move(request), std::move(exchange));
+    shared_->handler(std::exchange(request_, {}), std::move(exchange));
   }
 
   void Write(ServerResponse response) {
@@ -290,15 +322,26 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     }
     response_.keep_alive(keep_alive_);
     if (has_body) response_.content_length(response.body.size());
-    SetDeadline(TransferTime(response.body.size()));
+    SetDeadline(TransferTime(0));
     if (!head_) response_.body() = std::move(response.body);
     serializer_.emplace(response_);
-    auto done = [self = this->shared_from_this()](beast::error_code error, size_t) { self->OnWritten(error); };
     if (head_) {
-      http::async_write_header(stream_, *serializer_, std::move(done));
+      http::async_write_header(
+          stream_, *serializer_,
+          [self = this->shared_from_this()](beast::error_code error, size_t) { self->OnWritten(error); });
     } else {
-      http::async_write(stream_, *serializer_, std::move(done));
+      WriteSome(Clock::now(), 0);
     }
+  }
+
+  // As for bodies that are read: who takes nothing, or drips, is closed and frees what it holds.
+  void WriteSome(Clock::time_point since, size_t written) {
+    http::async_write_some(stream_, *serializer_,
+                           [self = this->shared_from_this(), since, written](beast::error_code error, size_t bytes) {
+                             if (error || self->serializer_->is_done()) return self->OnWritten(error);
+                             self->SetDeadline(since + self->TransferTime(written + bytes) - Clock::now());
+                             self->WriteSome(since, written + bytes);
+                           });
   }
 
   void OnWritten(beast::error_code error) {
@@ -334,7 +377,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   Stream stream_;
   std::string peer_;
   std::shared_ptr<Shared> shared_;
-  beast::flat_buffer buffer_;
+  beast::flat_buffer buffer_{kReadAhead + kReadBuffer};
   std::optional<http::request_parser<http::string_body>> parser_;
   std::optional<http::response<http::empty_body>> continue_;
   http::response<http::string_body> response_;
@@ -342,6 +385,8 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   std::shared_ptr<std::atomic<ClientState>> answering_;
   Clock::time_point received_;
   std::array<char, 512> discarded_;
+  ServerRequest request_;  // being read
+  std::string body_coding_;
   std::string_view coding_;
   Clock::time_point body_since_;
   size_t body_counted_ = 0;

@@ -102,13 +102,44 @@ Result<std::string> ChatTemplate::Render(const Input& input) const {
   } else {
     messages.push_back(json::object{{"role", "user"}, {"content", Content(input.text)}});
   }
+  return RenderWith(std::move(messages), input.task, {});
+}
+
+Result<std::string> ChatTemplate::RenderMessages(const json::array& messages, const json::object& variables) const {
+  json::array prepared;
+  for (const json::value& message : messages) {
+    json::object one = message.as_object();
+    json::value& content = one["content"];
+    if (content.is_string()) {
+      content = Content(std::string_view(content.get_string()));
+    } else if (structured_) {
+      json::array parts;
+      for (const json::value& text : content.as_array()) {
+        parts.push_back(json::object{{"type", "text"}, {"text", text}});
+      }
+      content = std::move(parts);
+    } else {
+      std::string joined;
+      for (const json::value& text : content.as_array()) {
+        joined += (&text == content.as_array().begin() ? "" : "\n") + std::string(text.as_string());
+      }
+      content = json::value(joined);
+    }
+    prepared.push_back(std::move(one));
+  }
+  return RenderWith(std::move(prepared), "", variables);
+}
+
+Result<std::string> ChatTemplate::RenderWith(json::array messages, std::string_view task,
+                                             const json::object& more) const {
   json::object variables = special_tokens_;
   variables["messages"] = std::move(messages);
   variables["tools"] = nullptr;
   variables["documents"] = nullptr;
   variables["add_generation_prompt"] = false;
-  if (!input.task.empty() && template_.Mentions("task")) variables["task"] = json::value(input.task);
+  if (!task.empty() && template_.Mentions("task")) variables["task"] = json::value(task);
   for (const auto& [key, value] : config_.variables) variables[key] = value;
+  for (const auto& [key, value] : more) variables[key] = value;
   Result<std::string> text = template_.Render(variables);
   if (!text.ok()) return text.status().WithContext("chat template");
   return text;

@@ -30,6 +30,9 @@ class ChatTemplate {
     std::string_view task;    // passed to templates that read it
   };
   Result<std::string> Render(const Input& input) const;
+  // Any conversation: `messages` are objects whose `content` is text or a list of texts; `variables` win over the
+  // template's own (vllm renderers/hf.py, transformers apply_chat_template).
+  Result<std::string> RenderMessages(const json::array& messages, const json::object& variables) const;
   // The same with every text but the prompt replaced, to find what the template puts after them.
   Result<std::string> RenderSkeleton(const Input& input, std::string_view filler) const;
   bool restores_suffix() const { return config_.restore_suffix; }
@@ -42,6 +45,7 @@ class ChatTemplate {
   // A template that drops one half of a pair would score nothing: refused.
   Status CheckPairs();
   json::value Content(std::string_view text) const;
+  Result<std::string> RenderWith(json::array messages, std::string_view task, const json::object& more) const;
 
   JinjaTemplate template_;
   std::string source_;

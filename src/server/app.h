@@ -113,6 +113,7 @@ class Call : public std::enable_shared_from_this<Call> {
   void ReadBodyAndRun();
   void AddHeaders(ServerResponse* response) const;
   void SetDefaultPrompt(EncodeTextOptions* encode) const;
+  static std::optional<ApiError> CheckReplySize(const TaskRequest& task);
 
   App* app_;
   ServerRequest request_;

@@ -19,6 +19,15 @@ std::string Printable(std::string text) {
   return text.substr(0, 256);
 }
 
+// What a message quotes may be as long as a body.
+std::string Shortened(std::string text) {
+  constexpr size_t kMost = 1000;
+  if (text.size() <= kMost) return text;
+  size_t end = kMost;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "...";
+}
+
 std::string Millis(std::chrono::nanoseconds time) {
   std::string text;
   AppendDouble(&text, static_cast<double>(time.count() / 1000) / 1000.0);
@@ -127,7 +136,9 @@ void Call::ReplyJson(const json::value& value, int status) {
   Reply(std::move(response));
 }
 
-void Call::Fail(const ApiError& error) {
+void Call::Fail(const ApiError& what) {
+  ApiError error = what;
+  error.message = Shortened(std::move(error.message));
   const Dialect& dialect = route_ == nullptr ? app_->DialectOf(request_.path) : *route_->dialect;
   ServerResponse response;
   response.status = dialect.StatusOf(error.kind);
@@ -175,8 +186,19 @@ void Call::SetDefaultPrompt(EncodeTextOptions* encode) const {
   if (!app_->options().default_prompt_name.empty()) choice.prompt_name = app_->options().default_prompt_name;
 }
 
+// A vector for every token: a small body can ask for gigabytes.
+std::optional<ApiError> Call::CheckReplySize(const TaskRequest& task) {
+  constexpr size_t kMost = size_t{128} << 20;
+  const size_t bytes = EstimateTokenVectors(task);
+  if (bytes <= kMost) return std::nullopt;
+  return ApiError{ErrorKind::kTooLarge, "the vectors of all tokens would be about " + std::to_string(bytes >> 20) +
+                                            " MiB, at most " + std::to_string(kMost >> 20) +
+                                            " are given: send fewer texts"};
+}
+
 void Call::Submit(const ServedModel& model, TaskRequest task, std::function<std::string(const TaskResult&)> write) {
   task.model = model.model;
+  if (auto fault = CheckReplySize(task)) return Fail(*fault);
   SetDefaultPrompt(&task.encode);
   record_.model = model.id();
   record_.texts = task.texts.size();

@@ -1,6 +1,7 @@
 // Cohere's /v1/embed, /v2/embed, /v1/rerank, /v2/rerank (https://docs.cohere.com/reference/embed); Jina's rerank has
 // the same shape. Plain /rerank leaves `document` out: LiteLLM's two clients of that path disagree about its type.
 #include "server/vectors.h"
+#include "server/vllm_request.h"
 
 namespace truevec {
 namespace {
@@ -55,8 +56,11 @@ const Schema kRerank{
       R"({"anyOf":[{"type":"string"},{"type":"object","required":["text"],"properties":{"text":{"type":"string"}}}]})"},
      {"documents", FieldType::kAny, "Strings or {\"text\"} objects.", true, {}, {}, nullptr, kDocuments},
      {"top_n", FieldType::kInt, "Give the best N only; 0 or left out: all.", false, {}, 0},
-     {"max_tokens_per_doc", FieldType::kInt, "Cut each query and document pair to N tokens.", false, {}, 0},
+     {"max_tokens_per_doc", FieldType::kInt, "Cut each document to N tokens; 0: not.", false, {}, 0},
+     {"max_tokens_per_query", FieldType::kInt, "Cut the query to N tokens; 0: not.", false, {}, 0},
+     {"truncate_prompt_tokens", FieldType::kInt, "Cut each pair to N tokens.", false, {}, -1},
      {"raw_scores", FieldType::kBool, "Logits, without the model's activation."},
+     {"use_activation", FieldType::kBool, "false: as raw_scores."},
      {"return_documents", FieldType::kBool, "Give the documents back."}}};
 
 // [{"content":[{"type":"text","text":"..."}]}]
@@ -194,10 +198,10 @@ void Rerank(const CallPtr& call, const Body& body, bool with_documents) {
   if (!documents.ok()) return call->Fail(documents.error());
   ScoreRequest request;
   request.raw = body.Bool("raw_scores").value_or(false);
-  const int64_t cut = body.Int("max_tokens_per_doc").value_or(0);
-  if (cut > 0) {
-    request.encode.max_length = served.model->max_length() > 0 ? std::min(cut, served.model->max_length()) : cut;
-  }
+  if (body.Has("use_activation")) request.raw = !body.Bool("use_activation").value();
+  request.most_document_tokens = body.Int("max_tokens_per_doc").value_or(0);
+  request.most_query_tokens = body.Int("max_tokens_per_query").value_or(0);
+  if (auto fault = ReadVllmTruncation(body, *served.model, false, &request.encode)) return call->Fail(*fault);
   for (const std::string& document : *documents) request.pairs.emplace_back(*query, document);
   if (!with_documents || !body.Bool("return_documents").value_or(false)) documents->clear();
   const int64_t top = body.Int("top_n").value_or(0);

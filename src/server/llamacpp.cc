@@ -83,6 +83,7 @@ void Embedding(const CallPtr& call, const Body& body) {
 void Tokenize(const CallPtr& call, const Body& body) {
   auto model = call->ModelIfKnown("", Ability::kAny);
   if (!model.ok()) return call->Fail(model.error());
+  if (auto fault = CheckShown(body.String("content").size(), "content")) return call->Fail(*fault);
   const auto tokens = (*model)->model->Tokenize(body.String("content"), body.Bool("add_special").value_or(false), 0);
   if (!tokens.ok()) return call->Fail({ErrorKind::kText, tokens.status().message()});
   json::array list;

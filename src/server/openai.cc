@@ -1,9 +1,10 @@
 // OpenAI's embeddings API: POST /v1/embeddings, GET /v1/models.
 // https://platform.openai.com/docs/api-reference/embeddings The fields of servers that speak it too are understood:
-// Jina's `task`, `normalized` and `embedding_type`, vLLM's `truncate_prompt_tokens`, and prompt_name.
+// Jina's `task`, `normalized` and `embedding_type`, vLLM's (vllm_request.h), and prompt_name.
 #include "server/openai.h"
 
 #include "server/vectors.h"
+#include "server/vllm_request.h"
 
 namespace truevec {
 namespace {
@@ -22,35 +23,38 @@ json::value WriteError(const ApiError& error, int status) {
 
 int StatusOf(ErrorKind kind) { return kind == ErrorKind::kTooLong ? 422 : 0; }
 
-constexpr const char* kInputNote = "Text, or up to 2048 texts. Token ids are refused unless --accept-token-ids.";
+constexpr const char* kInputNote =
+    "Text, or up to 2048 texts; required unless messages. Token ids are refused unless --accept-token-ids.";
 
 const Schema kEmbeddings{
     "EmbeddingsRequest",
-    {{"input", FieldType::kInputs, kInputNote, true},
-     {"model", FieldType::kString, "The id of a served model; left out: the first that gives vectors."},
-     {"encoding_format",
-      FieldType::kString,
-      "How vectors are written; base64 is little-endian float32.",
-      false,
-      {"float", "base64"}},
-     {"dimensions", FieldType::kInt, "Keep the first N values, then unit length.", false, {}, 1},
-     {"user", FieldType::kString, "Ignored."},
-     {"prompt_name", FieldType::kString, "One of the model's own prompts."},
-     {"prompt", FieldType::kString, "Text put in front of every input."},
-     {"task", FieldType::kString, "query, document, retrieval.query, retrieval.passage, or the name of a prompt."},
-     {"input_type", FieldType::kString, "As task."},
-     {"task_type", FieldType::kString, "As task."},
-     {"normalize", FieldType::kBool, "Unit length, whatever the model does."},
-     {"normalized", FieldType::kBool, "As normalize."},
-     {"embedding_type",
-      FieldType::kString,
-      "As encoding_format, and quantised forms.",
-      false,
-      {"float", "base64", "int8", "uint8", "binary", "ubinary"}},
-     {"truncate", FieldType::kBool, "false: refuse a text that is too long."},
-     {"truncate_prompt_tokens", FieldType::kInt, "Cut texts to N tokens; -1: the model's maximum.", false, {}, -1},
-     {"embed_dtype", FieldType::kString, "Only float32.", false, {"float32"}},
-     {"endianness", FieldType::kString, "Only little.", false, {"little", "native"}}}};
+    WithVllmFields(
+        {{"input", FieldType::kInputs, kInputNote},
+         {"model", FieldType::kString, "The id of a served model; left out: the first that gives vectors."},
+         {"encoding_format",
+          FieldType::kString,
+          "How vectors are written; base64 is little-endian float32.",
+          false,
+          {"float", "base64"}},
+         {"dimensions", FieldType::kInt, "Keep the first N values, then unit length.", false, {}, 1},
+         {"user", FieldType::kString, "Ignored."},
+         {"prompt_name", FieldType::kString, "One of the model's own prompts."},
+         {"prompt", FieldType::kString, "Text put in front of every input."},
+         {"task", FieldType::kString, "query, document, retrieval.query, retrieval.passage, or the name of a prompt."},
+         {"input_type", FieldType::kString, "As task."},
+         {"task_type", FieldType::kString, "As task."},
+         {"normalize", FieldType::kBool, "Unit length, whatever the model does."},
+         {"normalized", FieldType::kBool, "As normalize."},
+         {"embedding_type",
+          FieldType::kString,
+          "As encoding_format, and quantised forms.",
+          false,
+          {"float", "base64", "int8", "uint8", "binary", "ubinary"}},
+         {"truncate", FieldType::kBool, "false: refuse a text that is too long."},
+         {"use_activation", FieldType::kBool, "As normalize."},
+         {"embed_dtype", FieldType::kString, "Only float32.", false, {"float32"}},
+         {"endianness", FieldType::kString, "Only little.", false, {"little", "native"}}},
+        true)};
 
 std::optional<ApiError> ReadTask(const Body& body, const ServingModel& model, TaskRequest* task) {
   if (auto fault = SetDimensions(model, body.Int("dimensions"), "dimensions", &task->embed)) return fault;
@@ -59,16 +63,10 @@ std::optional<ApiError> ReadTask(const Body& body, const ServingModel& model, Ta
   }
   if (auto fault = SetPromptName(model, body.String("prompt_name"), "prompt_name", &task->encode)) return fault;
   if (body.Has("prompt")) task->encode.prompt.prompt = body.String("prompt");
-  for (const char* field : {"normalized", "normalize"}) {
+  for (const char* field : {"use_activation", "normalized", "normalize"}) {
     if (body.Has(field)) task->embed.normalize = body.Bool(field);
   }
-  task->encode.error_when_long = !body.Bool("truncate").value_or(true);
-  const int64_t cut = body.Int("truncate_prompt_tokens").value_or(-1);
-  if (cut == 0) {
-    return ApiError{ErrorKind::kValue, "truncate_prompt_tokens: expected -1 or at least 1", "truncate_prompt_tokens"};
-  }
-  if (cut > 0) task->encode.max_length = model.max_length() > 0 ? std::min(cut, model.max_length()) : cut;
-  return std::nullopt;
+  return ReadVllmTruncation(body, model, !body.Bool("truncate").value_or(true), &task->encode);
 }
 
 std::string WriteReply(const TaskResult& result, const ServingModel& model, const std::string& id,
@@ -87,9 +85,7 @@ void Embeddings(const CallPtr& call, const Body& body) {
   if (!model.ok()) return call->Fail(model.error());
   const ServedModel& served = **model;
   TaskRequest task;
-  auto texts = body.Texts("input", call->limits());
-  if (!texts.ok()) return call->Fail(texts.error());
-  task.texts = std::move(*texts);
+  if (auto fault = ReadVllmInputs(body, *served.model, call->limits(), &task)) return call->Fail(*fault);
   if (auto fault = ReadTask(body, *served.model, &task)) return call->Fail(*fault);
   const VectorFormat format = FormatByName(body.Has("embedding_type") ? body.Choice("embedding_type")
                                                                       : body.Choice("encoding_format", "float"));

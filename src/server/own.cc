@@ -51,6 +51,7 @@ void ExplainText(const CallPtr& call, const Body& body) {
   if (body.Has("prompt")) encode.prompt.prompt = body.String("prompt");
   if (body.Has("normalize")) embed.normalize = body.Bool("normalize");
   if (auto fault = SetDimensions(serving, body.Int("dimensions"), "dimensions", &embed)) return call->Fail(*fault);
+  if (auto fault = CheckShown(body.String("text").size(), "text")) return call->Fail(*fault);
   auto explained = Explain(serving, body.String("text"), encode, embed, call->app().scheduler().pool());
   if (!explained.ok()) return call->Fail({ErrorKind::kText, explained.status().message(), "text"});
   (*explained)["model"] = (*model)->id();

@@ -173,6 +173,14 @@ json::object FieldSchema(const Field& field) {
 
 }  // namespace
 
+std::optional<ApiError> CheckShown(size_t bytes, const std::string& field) {
+  if (bytes <= kMostShownBytes) return std::nullopt;
+  return ApiError{
+      ErrorKind::kTooLarge,
+      field + ": expected at most " + std::to_string(kMostShownBytes) + " bytes of text, got " + std::to_string(bytes),
+      field};
+}
+
 Expected<Body> Body::Check(const JsonRef& root, const Schema& schema) {
   if (auto fault = CheckFields(root, schema)) return *fault;
   return Body(root);

@@ -45,6 +45,10 @@ struct Schema {
   std::vector<Field> fields;
 };
 
+// Texts of which every token is shown are short: a token costs a hundred times its bytes.
+inline constexpr size_t kMostShownBytes = size_t{1} << 20;
+std::optional<ApiError> CheckShown(size_t bytes, const std::string& field);
+
 struct InputLimits {
   size_t max_texts = 2048;
   bool accept_ids = false;

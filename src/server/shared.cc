@@ -26,9 +26,9 @@ void Embeddings(const CallPtr& call, const Body& body) {
 }
 
 void Tokenize(const CallPtr& call, const Body& body) {
-  call->Forward(Has(body, "content")  ? "llamacpp:/tokenize"
-                : Has(body, "prompt") ? "vllm:/tokenize"
-                                      : "tei:/tokenize",
+  call->Forward(Has(body, "content")                           ? "llamacpp:/tokenize"
+                : Has(body, "prompt") || Has(body, "messages") ? "vllm:/tokenize"
+                                                               : "tei:/tokenize",
                 body.root());
 }
 

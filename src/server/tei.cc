@@ -310,6 +310,17 @@ void Similarity(const CallPtr& call, const Body& body) {
   });
 }
 
+void AppendTokens(const std::vector<TokenView>& tokens, std::string* out) {
+  bool first = true;
+  for (const TokenView& token : tokens) {
+    *out += std::string(first ? "" : ",") + R"({"id":)" + std::to_string(token.id) + R"(,"text":)" +
+            WriteJson(json::value(token.text)) + R"(,"special":)" + (token.special ? "true" : "false") +
+            R"(,"start":)" + (token.special ? "null" : std::to_string(token.begin)) + R"(,"stop":)" +
+            (token.special ? "null" : std::to_string(token.end)) + '}';
+    first = false;
+  }
+}
+
 void Tokenize(const CallPtr& call, const Body& body) {
   auto model = call->ModelIfKnown("", Ability::kAny);
   if (!model.ok()) return call->Fail(model.error());
@@ -321,20 +332,19 @@ void Tokenize(const CallPtr& call, const Body& body) {
     return call->Fail(*fault);
   std::string prompt;
   if (encode.prompt.prompt_name.has_value()) prompt = serving.pipeline().ResolvePrompt(encode.prompt).value();
-  json::array all;
+  size_t bytes = 0;
+  for (const TaskText& text : *texts) bytes += prompt.size() + text.text.size();
+  if (auto fault = CheckShown(bytes, "inputs")) return call->Fail(*fault);
+  ServerResponse response;
   for (const TaskText& text : *texts) {
     const auto tokens = serving.Tokenize(prompt + text.text, body.Bool("add_special_tokens").value_or(true), 0);
     if (!tokens.ok()) return call->Fail({ErrorKind::kText, tokens.status().message()});
-    json::array list;
-    for (const TokenView& token : *tokens) {
-      json::object one{{"id", token.id}, {"text", token.text}, {"special", token.special}};
-      one["start"] = token.special ? json::value() : json::value(token.begin);
-      one["stop"] = token.special ? json::value() : json::value(token.end);
-      list.push_back(std::move(one));
-    }
-    all.push_back(std::move(list));
+    response.body += response.body.empty() ? "[[" : ",[";
+    AppendTokens(*tokens, &response.body);
+    response.body += ']';
   }
-  call->ReplyJson(all);
+  response.body += ']';
+  call->Reply(std::move(response));
 }
 
 void Decode(const CallPtr& call, const Body& body) {

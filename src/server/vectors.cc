@@ -150,8 +150,12 @@ void SubmitScores(const CallPtr& call, const ServedModel& served, ScoreRequest r
     }
     task.kind = TaskKind::kScore;
     task.score.raw = request.raw;
-    for (auto& [query, document] : request.pairs)
-      task.texts.push_back({.text = std::move(query), .pair = std::move(document)});
+    for (auto& [query, document] : request.pairs) {
+      task.texts.push_back({.text = std::move(query),
+                            .pair = std::move(document),
+                            .most_tokens = request.most_query_tokens,
+                            .most_pair_tokens = request.most_document_tokens});
+    }
     call->Submit(served, std::move(task),
                  [write = std::move(write)](const TaskResult& result) { return write(result.values, result); });
     return;
@@ -166,7 +170,8 @@ void SubmitScores(const CallPtr& call, const ServedModel& served, ScoreRequest r
   const auto place = [&](bool is_query, const std::string& text) {
     const auto [found, fresh] = places.try_emplace({is_query, text}, task.texts.size());
     if (fresh) {
-      task.texts.push_back({text});
+      task.texts.push_back(
+          {.text = text, .most_tokens = is_query ? request.most_query_tokens : request.most_document_tokens});
       task.encode_texts.push_back(is_query ? query : document);
     }
     return found->second;

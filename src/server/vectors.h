@@ -47,6 +47,9 @@ std::vector<Ranked> Rank(const std::vector<float>& scores, int64_t top);
 struct ScoreRequest {
   std::vector<std::pair<std::string, std::string>> pairs;
   bool raw = false;
+  // So many tokens of each query and document at most; 0: all.
+  int64_t most_query_tokens = 0;
+  int64_t most_document_tokens = 0;
   EncodeTextOptions encode;
 };
 using ScoreWriter = std::function<std::string(const std::vector<float>& scores, const TaskResult& result)>;

@@ -1,6 +1,9 @@
-// vLLM's pooling routes: /pooling, /score, /tokenize, /detokenize, /version (vllm/entrypoints/pooling). Its
+// vLLM's pooling routes: /pooling, /classify, /score, /tokenize, /detokenize, /version (vllm/entrypoints/pooling). Its
 // /v1/embeddings is OpenAI's, its /rerank Cohere's.
+#include <algorithm>
+
 #include "server/vectors.h"
+#include "server/vllm_request.h"
 
 namespace truevec {
 namespace {
@@ -19,52 +22,45 @@ json::value WriteError(const ApiError& error, int status) {
 int StatusOf(ErrorKind kind) { return kind == ErrorKind::kText ? 400 : 0; }
 
 const Field kModel{"model", FieldType::kString, "The id of a served model; left out: the first that can do it."};
-const Field kTruncate{
-    "truncate_prompt_tokens", FieldType::kInt, "Cut to N tokens; -1: the model's maximum.", false, {}, -1};
-constexpr const char* kScoreTexts =
-    R"({"anyOf":[{"type":"string"},{"type":"array","minItems":1,"items":{"type":"string"}}]})";
-
-const Schema kPooling{"PoolingRequest",
-                      {kModel,
-                       {"input", FieldType::kInputs, "Text, or texts.", true},
-                       {"task",
-                        FieldType::kString,
-                        "What to give; default embed, or classify for a classifier.",
-                        false,
-                        {"embed", "token_embed", "classify"}},
-                       {"encoding_format", FieldType::kString, "Only for task embed.", false, {"float", "base64"}},
-                       {"dimensions", FieldType::kInt, "Keep the first N values, then unit length.", false, {}, 1},
-                       {"use_activation", FieldType::kBool, "false: logits, or vectors that are not normalised."},
-                       kTruncate}};
-const Schema kScore{"ScoreRequest",
-                    {kModel,
-                     {"queries", FieldType::kTexts, "One text, or as many as documents."},
-                     {"documents", FieldType::kTexts, "The other texts."},
-                     {"text_1", FieldType::kTexts, "As queries."},
-                     {"text_2", FieldType::kTexts, "As documents."},
-                     {"data_1", FieldType::kTexts, "As queries."},
-                     {"data_2", FieldType::kTexts, "As documents."},
-                     {"items", FieldType::kTexts, "As documents."},
-                     {"use_activation", FieldType::kBool, "false: logits."},
-                     kTruncate}};
+const Field kInput{"input", FieldType::kInputs, "Text, or texts; required unless messages."};
+const Schema kPooling{
+    "PoolingRequest",
+    WithVllmFields({kModel,
+                    kInput,
+                    {"task",
+                     FieldType::kString,
+                     "What to give; default embed, or classify for a classifier.",
+                     false,
+                     {"embed", "token_embed", "classify"}},
+                    {"encoding_format", FieldType::kString, "Only for task embed.", false, {"float", "base64"}},
+                    {"embed_dtype", FieldType::kString, "Only float32.", false, {"float32"}},
+                    {"endianness", FieldType::kString, "Only little.", false, {"little", "native"}},
+                    {"dimensions", FieldType::kInt, "Keep the first N values, then unit length.", false, {}, 1},
+                    {"use_activation", FieldType::kBool, "false: logits, or vectors that are not normalised."}},
+                   true)};
+const Schema kClassify{"ClassifyRequest",
+                       WithVllmFields({kModel, kInput, {"use_activation", FieldType::kBool, "false: logits."}}, true)};
+const Schema kScore{
+    "ScoreRequest",
+    WithVllmFields({kModel,
+                    {"queries", FieldType::kTexts, "One text, or as many as documents."},
+                    {"documents", FieldType::kTexts, "The other texts."},
+                    {"text_1", FieldType::kTexts, "As queries."},
+                    {"text_2", FieldType::kTexts, "As documents."},
+                    {"data_1", FieldType::kTexts, "As queries."},
+                    {"data_2", FieldType::kTexts, "As documents."},
+                    {"items", FieldType::kTexts, "As documents."},
+                    {"max_tokens_per_query", FieldType::kInt, "Cut each query to N tokens; 0: not.", false, {}, 0},
+                    {"max_tokens_per_doc", FieldType::kInt, "Cut each document to N tokens; 0: not.", false, {}, 0},
+                    {"use_activation", FieldType::kBool, "false: logits."}},
+                   false)};
 const Schema kTokenize{"VllmTokenizeRequest",
-                       {kModel,
-                        {"prompt", FieldType::kString, "The text.", true},
-                        {"add_special_tokens", FieldType::kBool, "Default true."},
-                        {"return_token_strs", FieldType::kBool, "Give each token's text."}}};
+                       WithVllmFields({kModel,
+                                       {"prompt", FieldType::kString, "The text; required unless messages."},
+                                       {"return_token_strs", FieldType::kBool, "Give each token's text."}},
+                                      true)};
 const Schema kDetokenize{"VllmDetokenizeRequest",
                          {kModel, {"tokens", FieldType::kIds, "Token ids of one text.", true}}};
-
-// null or left out: vLLM refuses a text that is too long.
-std::optional<ApiError> ReadTruncate(const Body& body, const ServingModel& model, EncodeTextOptions* encode) {
-  const auto cut = body.Int("truncate_prompt_tokens");
-  encode->error_when_long = !cut.has_value();
-  if (cut == 0) {
-    return ApiError{ErrorKind::kValue, "truncate_prompt_tokens: expected -1 or at least 1", "truncate_prompt_tokens"};
-  }
-  if (cut.value_or(-1) > 0) encode->max_length = model.max_length() > 0 ? std::min(*cut, model.max_length()) : *cut;
-  return std::nullopt;
-}
 
 int64_t Now() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -115,9 +111,7 @@ void Pooling(const CallPtr& call, const Body& body) {
     return call->Fail({ErrorKind::kWrongModel, "the model \"" + served.id() + "\" is no classifier"});
   }
   TaskRequest task;
-  auto texts = body.Texts("input", call->limits());
-  if (!texts.ok()) return call->Fail(texts.error());
-  task.texts = std::move(*texts);
+  if (auto fault = ReadVllmInputs(body, *served.model, call->limits(), &task)) return call->Fail(*fault);
   const bool multi = served.model->as() == "multi-vector";
   task.kind = wanted == "classify"      ? TaskKind::kScore
               : wanted == "token_embed" ? (multi ? TaskKind::kMultiVector : TaskKind::kTokens)
@@ -127,7 +121,7 @@ void Pooling(const CallPtr& call, const Body& body) {
   if (auto fault = SetDimensions(*served.model, body.Int("dimensions"), "dimensions", &task.embed)) {
     return call->Fail(*fault);
   }
-  if (auto fault = ReadTruncate(body, *served.model, &task.encode)) return call->Fail(*fault);
+  if (auto fault = ReadVllmTruncation(body, *served.model, true, &task.encode)) return call->Fail(*fault);
   const VectorFormat format = FormatByName(body.Choice("encoding_format", "float"));
   call->Submit(served, std::move(task),
                [kind = task.kind, model = served.model, id = served.id(), format](const TaskResult& result) {
@@ -135,6 +129,30 @@ void Pooling(const CallPtr& call, const Body& body) {
                    WritePooled(result, *model, kind, format, i, out);
                  });
                });
+}
+
+void Classify(const CallPtr& call, const Body& body) {
+  auto model = call->Model(body.String("model"), Ability::kScores);
+  if (!model.ok()) return call->Fail(model.error());
+  const ServedModel& served = **model;
+  if (served.model->as() != "cross-encoder") {
+    return call->Fail({ErrorKind::kWrongModel, "the model \"" + served.id() + "\" is no classifier"});
+  }
+  TaskRequest task;
+  task.kind = TaskKind::kScore;
+  if (auto fault = ReadVllmInputs(body, *served.model, call->limits(), &task)) return call->Fail(*fault);
+  if (auto fault = ReadVllmTruncation(body, *served.model, true, &task.encode)) return call->Fail(*fault);
+  task.score.raw = !body.Bool("use_activation").value_or(true);
+  task.score.softmax = !task.score.raw && served.model->labels().size() > 1;
+  call->Submit(served, std::move(task), [model = served.model, id = served.id()](const TaskResult& result) {
+    return WriteList("classify-", id, result, CountOf(result), [&](size_t i, std::string* out) {
+      const auto row = RowOf(result, i);
+      const auto best = static_cast<size_t>(std::max_element(row.begin(), row.end()) - row.begin());
+      *out += R"("label":)" + WriteJson(json::value(model->labels()[best])) + R"(,"probs":)";
+      AppendVector(out, row);
+      *out += R"(,"num_classes":)" + std::to_string(row.size());
+    });
+  });
 }
 
 Expected<std::vector<std::pair<std::string, std::string>>> ReadPairs(const Body& body, const InputLimits& limits) {
@@ -174,7 +192,14 @@ void Score(const CallPtr& call, const Body& body) {
   if (!pairs.ok()) return call->Fail(pairs.error());
   request.pairs = std::move(*pairs);
   request.raw = !body.Bool("use_activation").value_or(true);
-  if (auto fault = ReadTruncate(body, *(*model)->model, &request.encode)) return call->Fail(*fault);
+  auto query_limit = ReadTokenLimit(body, "max_tokens_per_query", *(*model)->model);
+  auto document_limit = ReadTokenLimit(body, "max_tokens_per_doc", *(*model)->model);
+  for (auto* limit : {&query_limit, &document_limit}) {
+    if (!limit->ok()) return call->Fail(limit->error());
+  }
+  request.most_query_tokens = *query_limit;
+  request.most_document_tokens = *document_limit;
+  if (auto fault = ReadVllmTruncation(body, *(*model)->model, true, &request.encode)) return call->Fail(*fault);
   SubmitScores(call, **model, std::move(request),
                [id = (*model)->id()](const std::vector<float>& scores, const TaskResult& result) {
                  return WriteList("score-", id, result, scores.size(), [&](size_t i, std::string* out) {
@@ -188,7 +213,15 @@ void Tokenize(const CallPtr& call, const Body& body) {
   auto model = call->Model(body.String("model"), Ability::kAny);
   if (!model.ok()) return call->Fail(model.error());
   const ServingModel& serving = *(*model)->model;
-  const auto tokens = serving.Tokenize(body.String("prompt"), body.Bool("add_special_tokens").value_or(true), 0);
+  TaskText text{.text = body.String("prompt"), .special_tokens = body.Bool("add_special_tokens").value_or(true)};
+  if (!body.Has("prompt")) {
+    TaskRequest chat;
+    if (!body.Has("messages")) return call->Fail({ErrorKind::kType, "body: prompt: missing", "prompt"});
+    if (auto fault = ReadVllmInputs(body, serving, {1, false}, &chat)) return call->Fail(*fault);
+    text = std::move(chat.texts.front());
+  }
+  if (auto fault = CheckShown(text.text.size(), "prompt")) return call->Fail(*fault);
+  const auto tokens = serving.Tokenize(text.text, *text.special_tokens, 0);
   if (!tokens.ok()) return call->Fail({ErrorKind::kText, tokens.status().message()});
   json::array ids;
   json::array texts;
@@ -217,6 +250,8 @@ void GetVersion(const CallPtr& call, const Body&) {
 
 constexpr const char* kListReply = R"({"type":"object","required":["id","object","data","usage"],"properties":{
 "data":{"type":"array","items":{"type":"object","required":["index","object"]}}}})";
+constexpr const char* kClassifyReply = R"({"type":"object","required":["id","object","data","usage"],"properties":{
+"data":{"type":"array","items":{"type":"object","required":["index","label","probs","num_classes"]}}}})";
 constexpr const char* kAnyReply = R"({"type":"object"})";
 
 }  // namespace
@@ -226,6 +261,7 @@ const Dialect kVllm{"vllm", StatusOf, WriteError};
 std::vector<Route> VllmRoutes() {
   constexpr Access kAsk = Access::kInference;
   return {{"POST", "/pooling", kAsk, &kVllm, &kPooling, Pooling, "Vectors, token vectors or labels.", kListReply},
+          {"POST", "/classify", kAsk, &kVllm, &kClassify, Classify, "The label of texts.", kClassifyReply},
           {"POST", "/score", kAsk, &kVllm, &kScore, Score, "Scores of pairs.", kListReply},
           {"POST", "/v1/score", kAsk, &kVllm, &kScore, Score, "Scores of pairs.", kListReply},
           {"POST", "vllm:/tokenize", kAsk, &kVllm, &kTokenize, Tokenize, "Token ids of a text.", kAnyReply},

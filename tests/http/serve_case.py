@@ -36,7 +36,7 @@ class Server:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(30)
+        code = self.process.wait(180)  # a sanitizer build is slow
         self.log = self.process.stderr.read()
         self.process.stderr.close()
         return code

@@ -243,6 +243,89 @@ class DialectTest(ServeCase):
         self.assertEqual(self.post("/pooling", {"input": "a " * 5000}, expect=400)["error"]["type"], "BadRequestError")
         self.post("/pooling", {"input": "a " * 5000, "truncate_prompt_tokens": -1})
 
+    def test_vllm_inputs(self):
+        ids = self.cases[0]["ids"]
+        server = Server("--accept-token-ids", models=(os.path.join(GOLDEN, "prompts"),))
+        as_ids = server.request("POST", "/v1/embeddings", {"input": [ids[1:-1], ids[:2], ids[-2:]]})[1]["data"]
+        self.assertEqual(server.stop(), 0)
+        text = self.texts[0]
+        for path, key in (("/v1/embeddings", "embedding"), ("/pooling", "data")):
+            ask = {"model": "prompts", "input": text}
+            for extra, want in (({"add_special_tokens": False}, as_ids[0]), ({"use_activation": True}, None)):
+                got = self.post(path, {**ask, **extra})["data"][0][key]
+                self.assertEqual(got, want["embedding"]) if want else self.assert_close(got, self.expected[0], 2e-6)
+        # The specials stay, the texts between them are cut at the end or the start.
+        short = [self.post("/pooling", {"input": text, "truncate_prompt_tokens": 3, "truncation_side": side})["data"][0]["data"]
+                 for side in ("left", "right")]
+        words = [self.post("/tokenize", {"inputs": text})[0][place] for place in (-2, 1)]
+        for vector, word in zip(short, words):
+            self.assert_close(vector, self.post("/pooling", {"input": text[word["start"]:word["stop"]]})["data"][0]["data"], 2e-6)
+        for body in ({"messages": [{"role": "user", "content": "a"}]}, {}, {"input": text, "truncate_prompt_tokens": 0},
+                     {"input": text, "padding": "max_length"}, {"input": text, "embed_dtype": "float16"}):
+            self.assertIn("code", self.post("/pooling", {"model": "prompts", **body}, expect=400)["error"])
+
+    def test_vllm_messages(self):
+        for name in ("chat_flat", "chat_structured"):
+            server, checked = Server(models=(os.path.join(GOLDEN, name),)), 0
+            limit = server.request("GET", "/v1/models")[1]["data"][0]["max_model_len"]
+            try:
+                for case in golden(name):
+                    if set(case) - {"text", "prompt", "ids", "expected"}:
+                        continue
+                    messages = [{"role": "user", "content": case["text"]}]
+                    if case.get("prompt"):
+                        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": case["prompt"]}]})
+                    for body in ({"messages": messages}, {"messages": [messages, messages]}):
+                        status, reply, _ = server.request("POST", "/v1/embeddings", {**body, "truncate_prompt_tokens": -1})
+                        self.assertEqual(status, 200, (name, case["text"], reply))
+                        if len(case["ids"]) < limit:  # of a cut one Sentence Transformers puts the template's end back
+                            checked += 1
+                            for row in reply["data"]:
+                                self.assert_close(row["embedding"], case["expected"], 2e-6)
+                        self.assertEqual(len(reply["data"]), 1 if body["messages"] is messages else 2)
+                self.assertGreater(checked, 3)
+                tokens = server.request("POST", "/tokenize", {"messages": [{"role": "user", "content": "hello world"}]})[1]
+                self.assertEqual(tokens["tokens"], golden(name)[0]["ids"])
+                for messages in ([], [5], [{"role": "user"}], [{"content": "a"}], [[]], [{"role": "user", "content": []}], "a",
+                                 [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]):
+                    status, reply, _ = server.request("POST", "/pooling", {"messages": messages})
+                    self.assertEqual((status, reply["error"]["type"]), (400, "BadRequestError"), messages)
+            finally:
+                self.assertEqual(server.stop(), 0)
+
+    def test_vllm_classify(self):
+        texts = ["a cat", "two dogs", "three birds"]
+        logits = self.post("/classify", {"model": "cross_three_labels", "input": texts, "use_activation": False})["data"]
+        probs = self.post("/classify", {"model": "cross_three_labels", "input": texts})
+        self.assertEqual(probs["object"], "list")
+        for text, plain_row, row in zip(texts, logits, probs["data"], strict=True):
+            scale = [math.exp(value - max(plain_row["probs"])) for value in plain_row["probs"]]
+            self.assert_close(row["probs"], [value / sum(scale) for value in scale], 2e-6)
+            self.assertEqual((row["num_classes"], len(row["probs"])), (3, 3))
+            self.assertEqual(row["label"], f"LABEL_{row['probs'].index(max(row['probs']))}")
+            # As TEI's route, which is compared with the reference above.
+            server = Server(models=(os.path.join(GOLDEN, "cross_three_labels"),))
+            predicted = server.request("POST", "/predict", {"inputs": [[text]], "raw_scores": True})[1][0]
+            self.assertEqual(server.stop(), 0)
+            self.assertEqual({one["label"]: one["score"] for one in predicted},
+                             {f"LABEL_{i}": value for i, value in enumerate(plain_row["probs"])})
+        self.post("/classify", {"model": "prompts", "input": "a"}, expect=400)
+
+    def test_vllm_token_limits(self):
+        query, document = "one two three four", "the cat sat on the mat"
+        whole = self.post("/tokenize", {"inputs": [query, document], "add_special_tokens": False})
+        cut = [text[:tokens[1]["stop"]] for text, tokens in zip((query, document), whole)]
+        for model in ("cross_one_label", "prompts"):
+            limited = self.post("/score", {"model": model, "text_1": query, "text_2": document, "max_tokens_per_query": 2,
+                                           "max_tokens_per_doc": 2})
+            same = self.post("/score", {"model": model, "text_1": cut[0], "text_2": cut[1]})
+            self.assertEqual(limited["data"], same["data"])
+            other = self.post("/score", {"model": model, "text_1": query, "text_2": document})
+            self.assertNotEqual(limited["data"], other["data"])
+            ranked = self.post("/v1/rerank", {"model": model, "query": cut[0], "documents": [document], "max_tokens_per_doc": 2})
+            self.assertEqual(ranked["results"][0]["relevance_score"], same["data"][0]["score"])
+        self.post("/score", {"text_1": "a", "text_2": "b", "max_tokens_per_doc": 10**6}, expect=400)
+
     def test_weaviate(self):
         self.get("/.well-known/ready", expect=204)
         self.assertIn("model", self.get("/meta"))

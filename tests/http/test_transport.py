@@ -236,7 +236,7 @@ class ListenTest(unittest.TestCase):
 
 class DrainTest(unittest.TestCase):
     def test_running_requests_are_answered_and_new_ones_refused(self):
-        server = Server()
+        server = Server("--drain-timeout", "150")
         results = []
 
         def ask():
