@@ -30,7 +30,7 @@ struct BFloat16Dot : FloatDot {
 };
 
 // Steps ahead of the one in work that a streaming tile asks for: far memory's latency.
-constexpr int64_t kStreamSteps = 48;
+constexpr int64_t kStreamSteps = 128;
 // Blocks of at most this many tiles stream their weights.
 constexpr int64_t kStreamTiles = 2;
 static_assert(kStreamTiles * kIsaTileRows <= kGemmStreamRows && kGemmRows % kIsaTileRows == 0);

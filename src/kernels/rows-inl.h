@@ -72,37 +72,58 @@ static void Activate(Act act, float* x, int64_t n) {
 }
 
 TV_INLINE F16 LoadPart(const float* p, int64_t count) { return count == 16 ? Load(p) : LoadN(p, count); }
+TV_INLINE void StorePart(float* p, F16 x, int64_t count) {
+  if (count == 16) {
+    Store(p, x);
+  } else {
+    StoreN(p, x, count);
+  }
+}
+TV_INLINE D16 WidenPart(const float* p, int64_t count) { return count == 16 ? WidenLoad(p) : Widen(LoadN(p, count)); }
 
 // x + residual in double (the sum is not rounded before it is normalised).
 TV_INLINE D16 Summed(const float* x, const float* residual, int64_t i, int64_t count) {
-  const D16 v = Widen(LoadPart(x + i, count));
-  return residual != nullptr ? AddD(v, Widen(LoadPart(residual + i, count))) : v;
+  const D16 v = WidenPart(x + i, count);
+  return residual != nullptr ? AddD(v, WidenPart(residual + i, count)) : v;
 }
 
-// One block of 16 columns (or the `count` left): v = x + residual; out = (v * scale + shift) * weight + bias.
-TV_INLINE void NormBlock(const float* x, const float* residual, int64_t i, int64_t count, D16 scale, D16 shift,
-                         const float* weight, const float* bias, float* out) {
-  D16 y = FmaD(Summed(x, residual, i, count), scale, shift);
-  const D16 b = bias != nullptr ? Widen(LoadPart(bias + i, count)) : ZeroD();
-  y = weight != nullptr ? FmaD(y, Widen(LoadPart(weight + i, count)), b) : AddD(y, b);
-  if (count == 16) {
-    Store(out + i, Narrow(y));
-  } else {
-    StoreN(out + i, Narrow(y), count);
+// The sums of a row as doubles: kept by the first pass where the row fits, else made again by each pass.
+constexpr int64_t kKeptSums = 2048;
+struct RowSums {
+  const float* x;
+  const float* residual;
+  double* kept;  // null: not kept
+  TV_INLINE D16 At(const RowSums& s, int64_t i) {
+    return s.kept != nullptr ? LoadD(s.kept + i) : Summed(s.x, s.residual, i, 16);
   }
+};
+
+// One block of 16 columns (or the `count` left): out = (v * scale + shift) * weight + bias.
+TV_INLINE void NormBlock(D16 v, int64_t i, int64_t count, D16 scale, D16 shift, const float* weight, const float* bias,
+                         float* out) {
+  D16 y = FmaD(v, scale, shift);
+  const D16 b = bias != nullptr ? WidenPart(bias + i, count) : ZeroD();
+  y = weight != nullptr ? FmaD(y, WidenPart(weight + i, count), b) : AddD(y, b);
+  StorePart(out + i, Narrow(y), count);
 }
 
 static void LayerNorm(const float* x, const float* residual, int64_t n, const float* weight, const float* bias,
                       double eps, float* out) {
+  alignas(64) double buffer[kKeptSums];
   const int64_t whole = n / 16 * 16;
+  const RowSums sums{x, residual, whole <= kKeptSums ? buffer : nullptr};
   D16 sum = ZeroD();
-  for (int64_t i = 0; i < whole; i += 16) sum = AddD(sum, Summed(x, residual, i, 16));
-  if (whole < n) sum = AddD(sum, Summed(x, residual, whole, n - whole));
-  const double mean = ReduceD(sum) / (double)n;
+  for (int64_t i = 0; i < whole; i += 16) {
+    const D16 v = Summed(x, residual, i, 16);
+    if (sums.kept != nullptr) StoreD(sums.kept + i, v);
+    sum = AddD(sum, v);
+  }
+  const D16 rest = whole < n ? Summed(x, residual, whole, n - whole) : ZeroD();
+  const double mean = ReduceD(AddD(sum, rest)) / (double)n;
   const D16 mean_d = Set1D(mean);
   D16 squares = ZeroD();
   for (int64_t i = 0; i < whole; i += 16) {
-    const D16 d = SubD(Summed(x, residual, i, 16), mean_d);
+    const D16 d = SubD(RowSums::At(sums, i), mean_d);
     squares = FmaD(d, d, squares);
   }
   double variance = ReduceD(squares);
@@ -113,15 +134,17 @@ static void LayerNorm(const float* x, const float* residual, int64_t n, const fl
   const double scale = 1.0 / __builtin_sqrt(variance / (double)n + eps);
   const D16 scale_d = Set1D(scale);
   const D16 shift_d = Set1D(-mean * scale);
-  for (int64_t i = 0; i < whole; i += 16) NormBlock(x, residual, i, 16, scale_d, shift_d, weight, bias, out);
-  if (whole < n) NormBlock(x, residual, whole, n - whole, scale_d, shift_d, weight, bias, out);
+  for (int64_t i = 0; i < whole; i += 16) {
+    NormBlock(RowSums::At(sums, i), i, 16, scale_d, shift_d, weight, bias, out);
+  }
+  if (whole < n) NormBlock(rest, whole, n - whole, scale_d, shift_d, weight, bias, out);
 }
 
 static double SumSquares(const float* x, int64_t n) {
   const int64_t whole = n / 16 * 16;
   D16 sum = ZeroD();
   for (int64_t i = 0; i < whole; i += 16) {
-    const D16 d = Widen(Load(x + i));
+    const D16 d = WidenLoad(x + i);
     sum = FmaD(d, d, sum);
   }
   if (whole < n) {
@@ -135,13 +158,9 @@ static void RmsNorm(const float* x, int64_t n, const float* weight, double eps, 
   const D16 scale = Set1D(1.0 / __builtin_sqrt(SumSquares(x, n) / (double)n + eps));
   for (int64_t i = 0; i < n; i += 16) {
     const int64_t count = n - i < 16 ? n - i : 16;
-    D16 y = MulD(Widen(LoadPart(x + i, count)), scale);
-    if (weight != nullptr) y = MulD(y, AddD(Set1D(offset), Widen(LoadPart(weight + i, count))));
-    if (count == 16) {
-      Store(out + i, Narrow(y));
-    } else {
-      StoreN(out + i, Narrow(y), count);
-    }
+    D16 y = MulD(WidenPart(x + i, count), scale);
+    if (weight != nullptr) y = MulD(y, AddD(Set1D(offset), WidenPart(weight + i, count)));
+    StorePart(out + i, Narrow(y), count);
   }
 }
 
@@ -159,11 +178,7 @@ static void DivideRows(const float* x, int64_t ldx, const double* divisors, int6
     for (int64_t i = 0; i < n; i += 16) {
       const int64_t count = n - i < 16 ? n - i : 16;
       const F16 y = divisor != 0 ? Div(LoadPart(x + r * ldx + i, count), d) : Set1(0.0f);
-      if (count == 16) {
-        Store(out + r * ldo + i, y);
-      } else {
-        StoreN(out + r * ldo + i, y, count);
-      }
+      StorePart(out + r * ldo + i, y, count);
     }
   }
 }

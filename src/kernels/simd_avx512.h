@@ -40,6 +40,9 @@ TV_INLINE D16 ZeroD() { return Set1D(0); }
 TV_INLINE D16 Widen(F16 x) {
   return {_mm512_cvtps_pd(_mm512_castps512_ps256(x.v)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(x.v, 1))};
 }
+TV_INLINE D16 WidenLoad(const float* p) {
+  return {_mm512_cvtps_pd(_mm256_loadu_ps(p)), _mm512_cvtps_pd(_mm256_loadu_ps(p + 8))};
+}
 TV_INLINE F16 Narrow(D16 x) {
   return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(x.a)), _mm512_cvtpd_ps(x.b), 1)};
 }

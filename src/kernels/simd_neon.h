@@ -97,6 +97,7 @@ TV_INLINE D16 Widen(F16 x) {
   }
   return r;
 }
+TV_INLINE D16 WidenLoad(const float* p) { return Widen(Load(p)); }
 TV_INLINE F16 Narrow(D16 x) {
   F16 r;
   TV_EACH(4) r.v[i] = vcvt_high_f32_f64(vcvt_f32_f64(x.v[2 * i]), x.v[2 * i + 1]);

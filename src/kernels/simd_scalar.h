@@ -109,6 +109,7 @@ static inline D16 Widen(F16 a) {
   TV_LANES r.v[i] = a.v[i];
   return r;
 }
+static inline D16 WidenLoad(const float* p) { return Widen(Load(p)); }
 static inline F16 Narrow(D16 a) {
   F16 r;
   TV_LANES r.v[i] = (float)a.v[i];
