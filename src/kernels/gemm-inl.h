@@ -29,22 +29,31 @@ struct BFloat16Dot : FloatDot {
   TV_INLINE Row LoadRow(const B* p) { return Load(p); }
 };
 
-// Steps ahead of the one in work that a streaming tile asks for: far memory's latency.
-constexpr int64_t kStreamSteps = 128;
 // Blocks of at most this many tiles stream their weights.
-constexpr int64_t kStreamTiles = 2;
+constexpr int64_t kStreamTiles = 2;  // StreamTiles shares lines between two
 static_assert(kStreamTiles * kIsaTileRows <= kGemmStreamRows && kGemmRows % kIsaTileRows == 0);
+
+// What a streaming tile asks for while it works: one line a panel for each 2^shift steps, from the block that comes
+// next. So far memory works all the time, not only under the first of the tiles that read a block.
+template <typename B>
+struct Ahead {
+  const B* next;  // null: not streaming
+  int shift;
+};
 
 // Packed a: [depth][kRows]; else rows lda apart.
 template <typename D, int kRows, int kPanels, bool kPacked, bool kStream>
 static inline __attribute__((always_inline)) void TileStep(int64_t i, const typename D::A* a, int64_t lda,
                                                            const typename D::B* b, int64_t panel_stride,
+                                                           Ahead<typename D::B> ahead,
                                                            typename D::Acc (&acc)[kRows][kPanels]) {
   typename D::Row row[kPanels];
 #pragma GCC unroll 4
   for (int p = 0; p < kPanels; ++p) {
     const typename D::B* at = b + p * panel_stride + i * D::kRowElements;
-    if (kStream) __builtin_prefetch(at + kStreamSteps * D::kRowElements, 0, 3);
+    if (kStream) {
+      __builtin_prefetch(ahead.next + p * panel_stride + (i >> ahead.shift) * D::kRowElements, 0, kPanels == 1 ? 3 : 2);
+    }
     row[p] = D::LoadRow(at);
   }
 #pragma GCC unroll 12
@@ -57,7 +66,8 @@ static inline __attribute__((always_inline)) void TileStep(int64_t i, const type
 
 template <typename D, int kRows, int kPanels, bool kPacked, bool kStream>
 static inline void TileBlock(int64_t depth, const typename D::A* a, int64_t lda, const typename D::B* b,
-                             int64_t panel_stride, typename D::Sum* tile, int64_t ldt, bool first) {
+                             int64_t panel_stride, Ahead<typename D::B> ahead, typename D::Sum* tile, int64_t ldt,
+                             bool first) {
   typename D::Acc acc[kRows][kPanels];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
@@ -68,10 +78,11 @@ static inline void TileBlock(int64_t depth, const typename D::A* a, int64_t lda,
   if (kPanels == 1) {  // unrolled: 1 to 3 % (wider tiles spill)
     for (; i + 4 <= depth; i += 4) {
 #pragma GCC unroll 4
-      for (int u = 0; u < 4; ++u) TileStep<D, kRows, kPanels, kPacked, kStream>(i + u, a, lda, b, panel_stride, acc);
+      for (int u = 0; u < 4; ++u)
+        TileStep<D, kRows, kPanels, kPacked, kStream>(i + u, a, lda, b, panel_stride, ahead, acc);
     }
   }
-  for (; i < depth; ++i) TileStep<D, kRows, kPanels, kPacked, kStream>(i, a, lda, b, panel_stride, acc);
+  for (; i < depth; ++i) TileStep<D, kRows, kPanels, kPacked, kStream>(i, a, lda, b, panel_stride, ahead, acc);
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -85,19 +96,20 @@ static inline void TileBlock(int64_t depth, const typename D::A* a, int64_t lda,
 // One register tile; `panels` is at most IsaPanels(rows).
 template <typename D, bool kPacked, bool kStream>
 static inline void TileAny(int64_t rows, int64_t panels, int64_t depth, const typename D::A* a, int64_t lda,
-                           const typename D::B* b, int64_t panel_stride, typename D::Sum* tile, int64_t ldt,
-                           bool first) {
+                           const typename D::B* b, int64_t panel_stride, Ahead<typename D::B> ahead,
+                           typename D::Sum* tile, int64_t ldt, bool first) {
   switch (rows * 8 + panels) {
-#define TV_TILE_CASE(r, p)                                                                  \
-  case (r) * 8 + (p):                                                                       \
-    TileBlock<D, r, p, kPacked, kStream>(depth, a, lda, b, panel_stride, tile, ldt, first); \
+#define TV_TILE_CASE(r, p)                                                                         \
+  case (r) * 8 + (p):                                                                              \
+    TileBlock<D, r, p, kPacked, kStream>(depth, a, lda, b, panel_stride, ahead, tile, ldt, first); \
     return;
     TV_TILE_CASES
 #undef TV_TILE_CASE
     default:  // a width that has no tile of its own: panel by panel
       for (int64_t p = 0; p < panels; ++p) {
-        TileAny<D, kPacked, kStream>(rows, 1, depth, a, lda, b + p * panel_stride, panel_stride, tile + p * kPanel, ldt,
-                                     first);
+        TileAny<D, kPacked, kStream>(rows, 1, depth, a, lda, b + p * panel_stride, panel_stride,
+                                     {kStream ? ahead.next + p * panel_stride : nullptr, ahead.shift},
+                                     tile + p * kPanel, ldt, first);
       }
   }
 }
@@ -180,7 +192,14 @@ static inline void PackTile(const void* a, int64_t lda, int64_t rows, int64_t de
   }
   for (; r + 2 <= rows; r += 2) {
     const int32_t* row = from + r * lda;
-    for (int64_t i = 0; i < depth; ++i) {
+    int64_t i = 0;
+    for (; i + 4 <= depth; i += 4) {
+      const V4 a0 = Load4(row + i);
+      const V4 a1 = Load4(row + lda + i);
+      const V4 steps[2] = {__builtin_shufflevector(a0, a1, 0, 4, 1, 5), __builtin_shufflevector(a0, a1, 2, 6, 3, 7)};
+      for (int u = 0; u < 4; ++u) __builtin_memcpy(to + (i + u) * ldo + r, (const char*)steps + 8 * u, 8);
+    }
+    for (; i < depth; ++i) {
       to[i * ldo + r] = row[i];
       to[i * ldo + r + 1] = row[lda + i];
     }
@@ -233,18 +252,38 @@ struct RowBlock {
     }
   }
 
-  // One stretch of depth [first, first + count) of `panels` panels: b points at the first panel's first step.
+  // Tile t over steps [i, i + SumBlock) of the packed stretch [first, first + count).
   template <typename E, bool kStream>
+  void OneTile(int64_t t, int64_t i, const typename E::B* b, int64_t panel_stride, Ahead<typename E::B> ahead,
+               int64_t first, int64_t count, int64_t panels, typename D::Sum* strip) const {
+    const int64_t rows = Row(t + 1) - Row(t);
+    const int64_t before = Row(t) - Row(tile0);
+    const int64_t steps = count - i < p.sum_block ? count - i : p.sum_block;
+    TileAny<E, true, kStream>(rows, panels, steps, packed_a + before * count + i * rows, 0, b + i * E::kRowElements,
+                              panel_stride, ahead, strip + before * wide * kPanel, wide * kPanel, first + i == 0);
+  }
+
+  // One stretch of depth of `panels` panels from b, weights that are in a near cache or asked for by `next`.
+  template <typename E>
   void Tiles(const typename E::B* b, int64_t panel_stride, int64_t first, int64_t count, int64_t panels,
              typename D::Sum* strip, const typename D::B* next) const {
     for (int64_t t = tile0; t < tile1; ++t) {
-      const int64_t rows = Row(t + 1) - Row(t);
-      const typename D::A* a = packed_a + (Row(t) - Row(tile0)) * count;
-      if (!kStream) PrefetchShare(next, count * panels * D::kRowElements, t - tile0, tile1 - tile0);
+      PrefetchShare(next, count * panels * D::kRowElements, t - tile0, tile1 - tile0);
       for (int64_t i = 0; i == 0 || i < count; i += p.sum_block) {
-        const int64_t steps = count - i < p.sum_block ? count - i : p.sum_block;
-        TileAny<E, true, kStream>(rows, panels, steps, a + i * rows, 0, b + i * E::kRowElements, panel_stride,
-                                  strip + (Row(t) - Row(tile0)) * wide * kPanel, wide * kPanel, first + i == 0);
+        OneTile<E, false>(t, i, b, panel_stride, {nullptr, 0}, first, count, panels, strip);
+      }
+    }
+  }
+
+  // The same for the whole depth and few tiles, which share each sum block before the next one comes.
+  void StreamTiles(const typename D::B* b, int64_t panel_stride, int64_t panels, typename D::Sum* strip) const {
+    for (int64_t i = 0; i == 0 || i < p.depth; i += p.sum_block) {
+      const int64_t steps = p.depth - i < p.sum_block ? p.depth - i : p.sum_block;
+      const typename D::B* next = i + steps < p.depth ? b + (i + steps) * D::kRowElements : b + panels * panel_stride;
+      for (int64_t t = tile0; t < tile1; ++t) {
+        const int shift = tile1 - tile0 > 1 ? 1 : 0;
+        const Ahead<typename D::B> ahead{next + (t - tile0) * (steps / 2) * D::kRowElements, shift};
+        OneTile<D, true>(t, i, b, panel_stride, ahead, 0, p.depth, panels, strip);
       }
     }
   }
@@ -263,15 +302,15 @@ struct RowBlock {
         // A single stretch finishes a strip before the next one begins.
         typename D::Sum* strip = strips + (stretch >= p.depth ? 0 : (panel - panel_begin) * rows * kPanel);
         if (stream) {
-          Tiles<D, true>(b, panel_stride, first, count, panels, strip, b);
+          StreamTiles(b, panel_stride, panels, strip);
         } else if (sizeof(typename D::B) == sizeof(typename D::Wide::B)) {
-          Tiles<D, false>(b, panel_stride, first, count, panels, strip, b + panels * panel_stride);
+          Tiles<D>(b, panel_stride, first, count, panels, strip, b + panels * panel_stride);
         } else {
           for (int64_t i = 0; i < panels; ++i) {
             UnpackPanel(D(), b + i * panel_stride, count, unpacked + i * count * D::Wide::kRowElements);
           }
-          Tiles<typename D::Wide, false>(unpacked, count * D::Wide::kRowElements, first, count, panels, strip,
-                                         b + panels * panel_stride);
+          Tiles<typename D::Wide>(unpacked, count * D::Wide::kRowElements, first, count, panels, strip,
+                                  b + panels * panel_stride);
         }
         for (int64_t i = 0; last && i < panels; ++i) {
           FinishStrip(D(), p.g, StripOf(p.g, panel + i), Row(tile0), rows, strip + i * kPanel, wide * kPanel);
@@ -338,8 +377,8 @@ static void Tile(const TileArgs& t) {
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t r = t.rows * i / tiles;
         TileAny<FloatDot, false, false>(t.rows * (i + 1) / tiles - r, panels, kn, t.a + r * t.lda + k0, t.lda,
-                                        b + k0 * kPanel, t.panel_stride, t.out + r * t.ldo + panel * kPanel, t.ldo,
-                                        first);
+                                        b + k0 * kPanel, t.panel_stride, {nullptr, 0},
+                                        t.out + r * t.ldo + panel * kPanel, t.ldo, first);
       }
       first = false;
       k0 += kn > 0 ? kn : 1;

@@ -2,6 +2,7 @@
 // head into 16-column panels, so that scores and outputs use the same register tiles as the matrix product; blocks of
 // queries are the units of work. A window bounds the keys that are touched, so its cost does not grow with length.
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "base/check.h"
@@ -70,8 +71,12 @@ void PackHead(const Plan& plan, int64_t s, int64_t kv, ConstMatrix k, ConstMatri
     for (int64_t j = 0; j < length; ++j) {
       float* to = values + (p * length + j) * kPanel;
       const float* from = v.row(row0 + j) + kv * d + p * kPanel;
-      std::copy(from, from + count, to);
-      std::fill(to + count, to + kPanel, 0.0f);
+      if (count == kPanel) {
+        std::memcpy(to, from, kPanel * sizeof(float));  // a known size: no call
+      } else {
+        std::copy(from, from + count, to);
+        std::fill(to + count, to + kPanel, 0.0f);
+      }
     }
   }
 }
