@@ -48,7 +48,7 @@ void AddCommonOptions(CLI::App* app, CommonOptions* common) {
   app->add_flag("--offline", common->offline, "Never use the network (also HF_HUB_OFFLINE=1)");
   app->add_option("--log-format", common->log_format, "Messages on stderr: text or json")
       ->check(CLI::IsMember({"text", "json"}));
-  app->add_option("--isa", common->isa, "Force an instruction set: avx512, avx2, neon, scalar");
+  app->add_option("--isa", common->isa, "Force an instruction set: avx512_vnni, avx512, avx_vnni, avx2, neon, scalar");
 }
 
 // --max-length -> TRUEVEC_MAX_LENGTH

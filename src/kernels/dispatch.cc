@@ -1,5 +1,8 @@
 // Chooses the kernel table once, by what the CPU and the operating system support.
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "kernels/kernels.h"
 
@@ -10,6 +13,12 @@ extern const KernelTable kTable;
 }
 #if defined(__x86_64__)
 namespace avx2 {
+extern const KernelTable kTable;
+}
+namespace avx_vnni {
+extern const KernelTable kTable;
+}
+namespace avx512_vnni {
 extern const KernelTable kTable;
 }
 namespace avx512 {
@@ -23,8 +32,16 @@ extern const KernelTable kTable;
 
 namespace {
 
+#if defined(__x86_64__)
+// CPUID leaf 7, subleaf 1, EAX bit 4; __builtin_cpu_supports of GCC 12 does not know it.
+bool HasAvxVnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
+}
+#endif
+
 struct Available {
-  const KernelTable* tables[4];
+  const KernelTable* tables[6];
   int count = 0;
 
   Available() {
@@ -35,11 +52,13 @@ struct Available {
 #else
     const bool emulated = false;
 #endif
-    if (emulated || (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))) {
-      tables[count++] = &avx512::kTable;
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables[count++] = &avx2::kTable;
+    const bool avx512 = emulated || (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"));
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (avx512 && (emulated || __builtin_cpu_supports("avx512vnni"))) tables[count++] = &avx512_vnni::kTable;
+    if (avx512) tables[count++] = &avx512::kTable;
+    if (avx2 && (emulated || HasAvxVnni())) tables[count++] = &avx_vnni::kTable;
+    if (avx2) tables[count++] = &avx2::kTable;
 #elif defined(__aarch64__)
     tables[count++] = &neon::kTable;  // part of the base architecture
 #endif

@@ -1,74 +1,117 @@
 // Register-tiled matrix product over prepacked 16-column panels (Goto and van de Geijn, "Anatomy of High-Performance
 // Matrix Multiplication", 2008). Included inside the namespace of one isa_*.cc.
 //
-// A register tile is kRows rows by kPanels panels; each k step loads the panels' rows and broadcasts one value per row
-// of a. Loop order: row blocks (their slice of a stays in the second-level cache), panels, k blocks (a panel's block
-// stays in the first-level cache), register tiles. The order in which one element is summed does not depend on any of
-// this: FMA over k inside a block, block sums added in order.
+// A register tile is kRows rows by kPanels panels; each step of depth (one k, or a pair of them for int8) loads the
+// panels' rows and broadcasts one value per row of a. Loop order: row blocks, stretches of depth (the block's slice of
+// a is packed tile by tile into the order in which it is read and stays in the second-level cache), panels (a panel's
+// stretch stays in the first-level cache), register tiles. The order in which one element is summed does not depend on
+// any of this: FMA over k inside a sum block, block sums added in order.
 // The isa file gives kIsaTileRows and IsaPanels(rows), how many panels a tile of that many rows takes at most.
 
-template <int kRows, int kPanels, typename Weight>
-static inline __attribute__((always_inline)) void TileStep(int64_t i, const float* a, int64_t lda, const Weight* b,
-                                                           int64_t panel_stride, F16 (&acc)[kRows][kPanels]) {
-  F16 row[kPanels];
+// Element types and arithmetic of one kind of product; A is 4 bytes wide.
+struct FloatDot {
+  using A = float;
+  using B = float;
+  using Wide = FloatDot;  // the same product over panels as UnpackPanel stores them
+  using Row = F16;
+  using Acc = F16;
+  using Sum = float;                           // element of an Acc in memory
+  static constexpr int64_t kRowElements = 16;  // of a panel, one step of depth
+  TV_INLINE Row LoadRow(const B* p) { return Load(p); }
+  TV_INLINE Row Broadcast(const A* p) { return Set1(*p); }
+  TV_INLINE Acc Zero() { return Set1(0.0f); }
+  TV_INLINE Acc MulAdd(Acc acc, Row x, Row y) { return Fma(x, y, acc); }
+  TV_INLINE Acc AddTo(const Sum* p, Acc x) { return Add(Load(p), x); }
+  TV_INLINE void Put(Sum* p, Acc x) { Store(p, x); }
+};
+struct BFloat16Dot : FloatDot {
+  using B = uint16_t;
+  TV_INLINE Row LoadRow(const B* p) { return Load(p); }
+};
+
+// Blocks of at most this many tiles stream their weights.
+constexpr int64_t kStreamTiles = 2;  // StreamTiles shares lines between two
+static_assert(kStreamTiles * kIsaTileRows <= kGemmStreamRows && kGemmRows % kIsaTileRows == 0);
+
+// What a streaming tile asks for while it works: one line a panel for each 2^shift steps, from the block that comes
+// next. So far memory works all the time, not only under the first of the tiles that read a block.
+template <typename B>
+struct Ahead {
+  const B* next;  // null: not streaming
+  int shift;
+};
+
+// Packed a: [depth][kRows]; else rows lda apart.
+template <typename D, int kRows, int kPanels, bool kPacked, bool kStream>
+static inline __attribute__((always_inline)) void TileStep(int64_t i, const typename D::A* a, int64_t lda,
+                                                           const typename D::B* b, int64_t panel_stride,
+                                                           Ahead<typename D::B> ahead,
+                                                           typename D::Acc (&acc)[kRows][kPanels]) {
+  typename D::Row row[kPanels];
 #pragma GCC unroll 4
-  for (int p = 0; p < kPanels; ++p) row[p] = Load(b + p * panel_stride + i * kPanel);
+  for (int p = 0; p < kPanels; ++p) {
+    const typename D::B* at = b + p * panel_stride + i * D::kRowElements;
+    if (kStream) {
+      __builtin_prefetch(ahead.next + p * panel_stride + (i >> ahead.shift) * D::kRowElements, 0, kPanels == 1 ? 3 : 2);
+    }
+    row[p] = D::LoadRow(at);
+  }
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
-    const F16 x = Set1(a[r * lda + i]);
+    const typename D::Row x = D::Broadcast(kPacked ? a + i * kRows + r : a + r * lda + i);
 #pragma GCC unroll 4
-    for (int p = 0; p < kPanels; ++p) acc[r][p] = Fma(x, row[p], acc[r][p]);
+    for (int p = 0; p < kPanels; ++p) acc[r][p] = D::MulAdd(acc[r][p], x, row[p]);
   }
 }
 
-template <int kRows, int kPanels, typename Weight>
-static inline void TileBlock(int64_t k, const float* a, int64_t lda, const Weight* b, int64_t panel_stride, float* tile,
-                             int64_t ldt, bool first) {
-  F16 acc[kRows][kPanels];
+template <typename D, int kRows, int kPanels, bool kPacked, bool kStream>
+static inline void TileBlock(int64_t depth, const typename D::A* a, int64_t lda, const typename D::B* b,
+                             int64_t panel_stride, Ahead<typename D::B> ahead, typename D::Sum* tile, int64_t ldt,
+                             bool first) {
+  typename D::Acc acc[kRows][kPanels];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int p = 0; p < kPanels; ++p) acc[r][p] = Set1(0.0f);
+    for (int p = 0; p < kPanels; ++p) acc[r][p] = D::Zero();
   }
   int64_t i = 0;
   if (kPanels == 1) {  // unrolled: 1 to 3 % (wider tiles spill)
-    for (; i + 4 <= k; i += 4) {
+    for (; i + 4 <= depth; i += 4) {
 #pragma GCC unroll 4
-      for (int u = 0; u < 4; ++u) TileStep<kRows, kPanels, Weight>(i + u, a, lda, b, panel_stride, acc);
+      for (int u = 0; u < 4; ++u)
+        TileStep<D, kRows, kPanels, kPacked, kStream>(i + u, a, lda, b, panel_stride, ahead, acc);
     }
   }
-  for (; i < k; ++i) TileStep<kRows, kPanels, Weight>(i, a, lda, b, panel_stride, acc);
+  for (; i < depth; ++i) TileStep<D, kRows, kPanels, kPacked, kStream>(i, a, lda, b, panel_stride, ahead, acc);
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p) {
-      float* out = tile + r * ldt + p * kPanel;
-      Store(out, first ? acc[r][p] : Add(Load(out), acc[r][p]));
+      typename D::Sum* out = tile + r * ldt + p * kPanel;
+      D::Put(out, first ? acc[r][p] : D::AddTo(out, acc[r][p]));
     }
   }
 }
 
 // One register tile; `panels` is at most IsaPanels(rows).
-template <typename Weight>
-static inline void TileAny(int64_t rows, int64_t panels, int64_t k, const float* a, int64_t lda, const Weight* b,
-                           int64_t panel_stride, float* tile, int64_t ldt, bool first) {
+template <typename D, bool kPacked, bool kStream>
+static inline void TileAny(int64_t rows, int64_t panels, int64_t depth, const typename D::A* a, int64_t lda,
+                           const typename D::B* b, int64_t panel_stride, Ahead<typename D::B> ahead,
+                           typename D::Sum* tile, int64_t ldt, bool first) {
   switch (rows * 8 + panels) {
-#define TV_TILE_CASE(r, p)                                                 \
-  case (r) * 8 + (p):                                                      \
-    TileBlock<r, p, Weight>(k, a, lda, b, panel_stride, tile, ldt, first); \
+#define TV_TILE_CASE(r, p)                                                                         \
+  case (r) * 8 + (p):                                                                              \
+    TileBlock<D, r, p, kPacked, kStream>(depth, a, lda, b, panel_stride, ahead, tile, ldt, first); \
     return;
     TV_TILE_CASES
 #undef TV_TILE_CASE
     default:  // a width that has no tile of its own: panel by panel
       for (int64_t p = 0; p < panels; ++p) {
-        TileAny(rows, 1, k, a, lda, b + p * panel_stride, panel_stride, tile + p * kPanel, ldt, first);
+        TileAny<D, kPacked, kStream>(rows, 1, depth, a, lda, b + p * panel_stride, panel_stride,
+                                     {kStream ? ahead.next + p * panel_stride : nullptr, ahead.shift},
+                                     tile + p * kPanel, ldt, first);
       }
   }
-}
-
-static inline int64_t KBlock(int64_t k) {
-  const int64_t blocks = (k + kMaxKBlock - 1) / kMaxKBlock;
-  return blocks <= 1 ? (k > 0 ? k : 1) : (k + blocks - 1) / blocks;
 }
 
 // One strip of 16 columns: what is added and applied to a finished sum.
@@ -85,79 +128,239 @@ static inline Strip StripOf(const GemmArgs& g, int64_t panel) {
   return s;
 }
 
-static inline void Finish(const GemmArgs& g, const Strip& s, int64_t row, F16 x) {
-  if (g.bias != nullptr) x = Add(x, s.bias);
-  x = ApplyAct(g.act, x);
-  float* out = g.c + row * g.ldc + s.column;
-  if (g.residual != nullptr) x = Add(x, LoadN(g.residual + row * g.ldr + s.column, s.count));
-  if (s.count == kPanel) {
-    Store(out, x);
-  } else {
-    StoreN(out, x, s.count);
+// c = act(value(r) + bias) + residual for the strip's rows; value(r) is the finished product of row row0 + r.
+template <typename Value, typename Activate>
+static inline void FinishRows(const GemmArgs& g, const Strip& s, int64_t row0, int64_t rows, Value value,
+                              Activate activate) {
+  for (int64_t r = 0; r < rows; ++r) {
+    F16 x = value(r);
+    if (g.bias != nullptr) x = Add(x, s.bias);
+    x = activate(x);
+    float* out = g.c + (row0 + r) * g.ldc + s.column;
+    if (g.residual != nullptr) x = Add(x, LoadN(g.residual + (row0 + r) * g.ldr + s.column, s.count));
+    if (s.count == kPanel) {
+      Store(out, x);
+    } else {
+      StoreN(out, x, s.count);
+    }
   }
 }
 
-static inline void Epilogue(const GemmArgs& g, int64_t rows, int64_t row0, int64_t panel, const float* tile,
-                            int64_t ldt) {
-  const Strip strip = StripOf(g, panel);
-  for (int64_t r = 0; r < rows; ++r) Finish(g, strip, row0 + r, Load(tile + r * ldt));
+template <typename Value>
+static inline void Finish(const GemmArgs& g, const Strip& s, int64_t row0, int64_t rows, Value value) {
+  WithActivation(g.act, [&](auto activate) { FinishRows(g, s, row0, rows, value, activate); });
 }
 
-// Asks for one of `shares` parts of the weights that follow, which the next block of k or the next panel reads: the far
-// cache's latency hides behind the tiles of this block. A prefetch beyond the end does nothing.
-template <typename Weight>
-static inline void PrefetchShare(const Weight* next, int64_t count, int64_t share, int64_t shares) {
-  constexpr int64_t kLine = 64 / (int64_t)sizeof(Weight);
+static inline void FinishStrip(FloatDot, const GemmArgs& g, const Strip& s, int64_t row0, int64_t rows,
+                               const float* strip, int64_t ldt) {
+  Finish(g, s, row0, rows, [&](int64_t r) TV_ALWAYS_INLINE { return Load(strip + r * ldt); });
+}
+
+// Four rows of 4-byte elements, as many steps of depth at a time as a 16-byte vector holds.
+typedef int32_t V4 __attribute__((vector_size(16)));
+TV_INLINE V4 Load4(const void* p) {
+  V4 v;
+  __builtin_memcpy(&v, p, 16);
+  return v;
+}
+
+// out[i][r] = a[r][i] of 4-byte elements, rows of a and out lda and ldo apart.
+static inline void PackTile(const void* a, int64_t lda, int64_t rows, int64_t depth, void* out, int64_t ldo) {
+  const int32_t* from = (const int32_t*)a;
+  int32_t* to = (int32_t*)out;
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const int32_t* row = from + r * lda;
+    int64_t i = 0;
+    for (; i + 4 <= depth; i += 4) {
+      const V4 a0 = Load4(row + i);
+      const V4 a1 = Load4(row + lda + i);
+      const V4 a2 = Load4(row + 2 * lda + i);
+      const V4 a3 = Load4(row + 3 * lda + i);
+      const V4 low01 = __builtin_shufflevector(a0, a1, 0, 4, 1, 5);
+      const V4 low23 = __builtin_shufflevector(a2, a3, 0, 4, 1, 5);
+      const V4 high01 = __builtin_shufflevector(a0, a1, 2, 6, 3, 7);
+      const V4 high23 = __builtin_shufflevector(a2, a3, 2, 6, 3, 7);
+      const V4 steps[4] = {
+          __builtin_shufflevector(low01, low23, 0, 1, 4, 5), __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
+          __builtin_shufflevector(high01, high23, 0, 1, 4, 5), __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
+      for (int u = 0; u < 4; ++u) __builtin_memcpy(to + (i + u) * ldo + r, &steps[u], 16);
+    }
+    for (; i < depth; ++i) {
+      for (int u = 0; u < 4; ++u) to[i * ldo + r + u] = row[u * lda + i];
+    }
+  }
+  for (; r + 2 <= rows; r += 2) {
+    const int32_t* row = from + r * lda;
+    int64_t i = 0;
+    for (; i + 4 <= depth; i += 4) {
+      const V4 a0 = Load4(row + i);
+      const V4 a1 = Load4(row + lda + i);
+      const V4 steps[2] = {__builtin_shufflevector(a0, a1, 0, 4, 1, 5), __builtin_shufflevector(a0, a1, 2, 6, 3, 7)};
+      for (int u = 0; u < 4; ++u) __builtin_memcpy(to + (i + u) * ldo + r, (const char*)steps + 8 * u, 8);
+    }
+    for (; i < depth; ++i) {
+      to[i * ldo + r] = row[i];
+      to[i * ldo + r + 1] = row[lda + i];
+    }
+  }
+  for (; r < rows; ++r) {
+    for (int64_t i = 0; i < depth; ++i) to[i * ldo + r] = from[r * lda + i];
+  }
+}
+
+// Asks for one of `shares` parts of the weights that the next panel reads: the far cache's latency hides behind the
+// tiles of this panel. A prefetch beyond the end does nothing.
+template <typename B>
+static inline void PrefetchShare(const B* next, int64_t count, int64_t share, int64_t shares) {
+  constexpr int64_t kLine = 64 / (int64_t)sizeof(B);
   for (int64_t i = count * share / shares / kLine * kLine; i < count * (share + 1) / shares; i += kLine) {
     __builtin_prefetch(next + i, 0, 2);
   }
 }
 
-template <typename Weight>
-static inline void GemmWith(const GemmArgs& g, const Weight* packed, int64_t panel_begin, int64_t panel_end) {
-  // Rows of a block: 256 KiB of a, so that the weights come from afar as few times as the second-level cache allows.
-  constexpr int64_t kBlockFloats = 1 << 16;
-  constexpr int64_t kMaxRows = 192;
-  constexpr int64_t kMaxPanels = 4;  // more than two only in tiles of at most three rows
-  alignas(64) float scratch[(kMaxRows * 2 + kIsaTileRows * kMaxPanels) * kPanel];
-  const int64_t tiles = (g.m + kIsaTileRows - 1) / kIsaTileRows;
-  const int64_t fitting = kBlockFloats / (g.k > 0 ? g.k : 1) / kIsaTileRows;
-  const int64_t tiles_per_block = fitting < 2                         ? 2
-                                  : fitting > kMaxRows / kIsaTileRows ? kMaxRows / kIsaTileRows
-                                                                      : fitting;
-  const int64_t blocks = (tiles + tiles_per_block - 1) / tiles_per_block;
-  const int64_t block_k = KBlock(g.k);
-  const int64_t panel_stride = g.k * kPanel;
-  const int64_t wide = IsaPanels((g.m + tiles - 1) / tiles);
-  for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t tile0 = tiles * block / blocks;
-    const int64_t tile1 = tiles * (block + 1) / blocks;
-    const int64_t row0 = g.m * tile0 / tiles;
-    const int64_t rows = g.m * tile1 / tiles - row0;
-    for (int64_t panel = panel_begin; panel < panel_end; panel += wide) {
-      const int64_t panels = panel_end - panel < wide ? panel_end - panel : wide;
-      const Weight* b = packed + panel * panel_stride;
-      for (int64_t k0 = 0; k0 == 0 || k0 < g.k; k0 += block_k) {
-        const int64_t kn = g.k - k0 < block_k ? g.k - k0 : block_k;
-        for (int64_t t = tile0; t < tile1; ++t) {
-          const int64_t r = g.m * t / tiles;
-          PrefetchShare(b + (k0 + kn) * kPanel, kn * panels * kPanel, t - tile0, tile1 - tile0);
-          TileAny(g.m * (t + 1) / tiles - r, panels, kn, g.a + r * g.lda + k0, g.lda, b + k0 * kPanel, panel_stride,
-                  scratch + (r - row0) * wide * kPanel, wide * kPanel, k0 == 0);
+static inline void UnpackPanel(FloatDot, const float*, int64_t, float*) {}
+static inline void UnpackPanel(BFloat16Dot, const uint16_t* from, int64_t depth, float* to) {
+  for (int64_t i = 0; i < depth; ++i) Store(to + i * kPanel, Load(from + i * kPanel));
+}
+
+// What one call works on.
+template <typename D>
+struct Product {
+  const GemmArgs& g;
+  const typename D::A* a;  // [m][depth], lda apart
+  int64_t lda;
+  int64_t depth;      // steps
+  int64_t sum_block;  // steps that are summed in registers before they are added to the strip
+};
+
+// Rows [row0, row0 + rows) by panels [panel_begin, panel_end), tile boundaries at m * t / tiles.
+template <typename D>
+struct RowBlock {
+  const Product<D>& p;
+  int64_t tiles, tile0, tile1, wide, stretch;
+  typename D::A* packed_a;        // [rows][stretch], tile by tile
+  typename D::Wide::B* unpacked;  // [wide][stretch][16]
+  typename D::Sum* strips;
+
+  int64_t Row(int64_t tile) const { return p.g.m * tile / tiles; }
+
+  void Pack(int64_t first, int64_t count) const {
+    for (int64_t t = tile0; t < tile1; ++t) {
+      const int64_t rows = Row(t + 1) - Row(t);
+      PackTile(p.a + Row(t) * p.lda + first, p.lda, rows, count, packed_a + (Row(t) - Row(tile0)) * count, rows);
+    }
+  }
+
+  // Tile t over steps [i, i + SumBlock) of the packed stretch [first, first + count).
+  template <typename E, bool kStream>
+  void OneTile(int64_t t, int64_t i, const typename E::B* b, int64_t panel_stride, Ahead<typename E::B> ahead,
+               int64_t first, int64_t count, int64_t panels, typename D::Sum* strip) const {
+    const int64_t rows = Row(t + 1) - Row(t);
+    const int64_t before = Row(t) - Row(tile0);
+    const int64_t steps = count - i < p.sum_block ? count - i : p.sum_block;
+    TileAny<E, true, kStream>(rows, panels, steps, packed_a + before * count + i * rows, 0, b + i * E::kRowElements,
+                              panel_stride, ahead, strip + before * wide * kPanel, wide * kPanel, first + i == 0);
+  }
+
+  // One stretch of depth of `panels` panels from b, weights that are in a near cache or asked for by `next`.
+  template <typename E>
+  void Tiles(const typename E::B* b, int64_t panel_stride, int64_t first, int64_t count, int64_t panels,
+             typename D::Sum* strip, const typename D::B* next) const {
+    for (int64_t t = tile0; t < tile1; ++t) {
+      PrefetchShare(next, count * panels * D::kRowElements, t - tile0, tile1 - tile0);
+      for (int64_t i = 0; i == 0 || i < count; i += p.sum_block) {
+        OneTile<E, false>(t, i, b, panel_stride, {nullptr, 0}, first, count, panels, strip);
+      }
+    }
+  }
+
+  // The same for the whole depth and few tiles, which share each sum block before the next one comes.
+  void StreamTiles(const typename D::B* b, int64_t panel_stride, int64_t panels, typename D::Sum* strip) const {
+    for (int64_t i = 0; i == 0 || i < p.depth; i += p.sum_block) {
+      const int64_t steps = p.depth - i < p.sum_block ? p.depth - i : p.sum_block;
+      const typename D::B* next = i + steps < p.depth ? b + (i + steps) * D::kRowElements : b + panels * panel_stride;
+      for (int64_t t = tile0; t < tile1; ++t) {
+        const int shift = tile1 - tile0 > 1 ? 1 : 0;
+        const Ahead<typename D::B> ahead{next + (t - tile0) * (steps / 2) * D::kRowElements, shift};
+        OneTile<D, true>(t, i, b, panel_stride, ahead, 0, p.depth, panels, strip);
+      }
+    }
+  }
+
+  void Run(int64_t panel_begin, int64_t panel_end) const {
+    const int64_t rows = Row(tile1) - Row(tile0);
+    const int64_t panel_stride = p.depth * D::kRowElements;
+    const bool stream = tile1 - tile0 <= kStreamTiles;
+    for (int64_t first = 0; first == 0 || first < p.depth; first += stretch) {
+      const int64_t count = p.depth - first < stretch ? p.depth - first : stretch;
+      const bool last = first + count >= p.depth;
+      Pack(first, count);
+      for (int64_t panel = panel_begin; panel < panel_end; panel += wide) {
+        const int64_t panels = panel_end - panel < wide ? panel_end - panel : wide;
+        const typename D::B* b = (const typename D::B*)p.g.packed + panel * panel_stride + first * D::kRowElements;
+        // A single stretch finishes a strip before the next one begins.
+        typename D::Sum* strip = strips + (stretch >= p.depth ? 0 : (panel - panel_begin) * rows * kPanel);
+        if (stream) {
+          StreamTiles(b, panel_stride, panels, strip);
+        } else if (sizeof(typename D::B) == sizeof(typename D::Wide::B)) {
+          Tiles<D>(b, panel_stride, first, count, panels, strip, b + panels * panel_stride);
+        } else {
+          for (int64_t i = 0; i < panels; ++i) {
+            UnpackPanel(D(), b + i * panel_stride, count, unpacked + i * count * D::Wide::kRowElements);
+          }
+          Tiles<typename D::Wide>(unpacked, count * D::Wide::kRowElements, first, count, panels, strip,
+                                  b + panels * panel_stride);
+        }
+        for (int64_t i = 0; last && i < panels; ++i) {
+          FinishStrip(D(), p.g, StripOf(p.g, panel + i), Row(tile0), rows, strip + i * kPanel, wide * kPanel);
         }
       }
-      for (int64_t p = 0; p < panels; ++p) {
-        Epilogue(g, rows, row0, panel + p, scratch + p * kPanel, wide * kPanel);
-      }
+    }
+  }
+};
+
+template <typename D>
+static inline void GemmWith(const Product<D>& p, int64_t panel_begin, int64_t panel_end) {
+  const GemmArgs& g = p.g;
+  const int64_t tiles = (g.m + kIsaTileRows - 1) / kIsaTileRows;
+  const int64_t tiles_per_block = kGemmRows / kIsaTileRows;
+  const int64_t blocks = (tiles + tiles_per_block - 1) / tiles_per_block;
+  const int64_t wide = IsaPanels((g.m + tiles - 1) / tiles);
+  // Two sum blocks of every panel fit the first-level cache beside a tile of a. Few rows read each weight once: then
+  // the whole depth, so that they come as one stream.
+  const int64_t stretch = tiles <= kStreamTiles || 2 * p.sum_block >= p.depth ? p.depth : 2 * p.sum_block;
+  const int64_t group = stretch >= p.depth ? panel_end - panel_begin : kGemmPanels / wide * wide;
+  float* memory = g.workspace;
+  float* unpacked = memory + kGemmPanels * kPanel * kGemmRows;
+  float* packed_a = unpacked + kGemmUnpacked;
+  for (int64_t block = 0; block < blocks; ++block) {
+    const RowBlock<D> rows{p,
+                           tiles,
+                           tiles * block / blocks,
+                           tiles * (block + 1) / blocks,
+                           wide,
+                           stretch,
+                           (typename D::A*)packed_a,
+                           (typename D::Wide::B*)unpacked,
+                           (typename D::Sum*)memory};
+    for (int64_t panel = panel_begin; panel < panel_end; panel += group) {
+      rows.Run(panel, panel_end - panel < group ? panel_end : panel + group);
     }
   }
 }
 
+// Terms of one sum block: equal ones, a multiple of eight but for the last.
+static inline int64_t SumBlock(int64_t k) {
+  const int64_t blocks = (k + kGemmSum - 1) / kGemmSum;
+  return blocks <= 1 ? (k > 0 ? k : 1) : ((k + blocks - 1) / blocks + 7) / 8 * 8;
+}
+
 static void Gemm(const GemmArgs& g, int64_t panel_begin, int64_t panel_end) {
   if (g.weights == Weights::kBFloat16) {
-    GemmWith(g, (const uint16_t*)g.packed, panel_begin, panel_end);
+    GemmWith(Product<BFloat16Dot>{g, g.a, g.lda, g.k, SumBlock(g.k)}, panel_begin, panel_end);
   } else {
-    GemmWith(g, (const float*)g.packed, panel_begin, panel_end);
+    GemmWith(Product<FloatDot>{g, g.a, g.lda, g.k, SumBlock(g.k)}, panel_begin, panel_end);
   }
 }
 
@@ -173,8 +376,9 @@ static void Tile(const TileArgs& t) {
       const int64_t kn = t.k - k0 < to_boundary ? t.k - k0 : to_boundary;
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t r = t.rows * i / tiles;
-        TileAny(t.rows * (i + 1) / tiles - r, panels, kn, t.a + r * t.lda + k0, t.lda, b + k0 * kPanel, t.panel_stride,
-                t.out + r * t.ldo + panel * kPanel, t.ldo, first);
+        TileAny<FloatDot, false, false>(t.rows * (i + 1) / tiles - r, panels, kn, t.a + r * t.lda + k0, t.lda,
+                                        b + k0 * kPanel, t.panel_stride, {nullptr, 0},
+                                        t.out + r * t.ldo + panel * kPanel, t.ldo, first);
       }
       first = false;
       k0 += kn > 0 ? kn : 1;

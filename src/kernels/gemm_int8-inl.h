@@ -8,7 +8,9 @@
 // zero to an even count. NaN becomes the limit.
 static float QuantizeRow(const float* x, int64_t n, int64_t limit, int16_t* q) {
   F16 top = Set1(0.0f);
-  for (int64_t i = 0; i < n; i += 16) top = Max(Abs(LoadN(x + i, n - i < 16 ? n - i : 16)), top);
+  int64_t j = 0;
+  for (; j + 16 <= n; j += 16) top = Max(Abs(Load(x + j)), top);
+  if (j < n) top = Max(Abs(LoadN(x + j, n - j)), top);
   const float max = ReduceMax(top);
   const F16 bound = Set1((float)limit);
   const F16 low = Set1(-(float)limit);
@@ -20,90 +22,47 @@ static float QuantizeRow(const float* x, int64_t n, int64_t limit, int16_t* q) {
   if (i < n) {
     int16_t rest[16];
     StoreInt16(rest, Max(Min(RoundEven(Mul(LoadN(x + i, n - i), inverse)), bound), low));
-    for (int64_t j = i; j < n; ++j) q[j] = rest[j - i];
+    for (j = i; j < n; ++j) q[j] = rest[j - i];
   }
   if (n % 2 != 0) q[n] = 0;
   return max / (float)limit;
 }
 
-template <int kRows, int kPanels>
-static inline void TileInt8(int64_t pairs, const int16_t* a, int64_t lda, const int8_t* b, int64_t panel_stride,
-                            int32_t* tile, int64_t ldt, bool first) {
-  I16 acc[kRows][kPanels];
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (int p = 0; p < kPanels; ++p) acc[r][p] = first ? ZeroI() : LoadI(tile + r * ldt + p * kPanel);
-  }
-  for (int64_t i = 0; i < pairs; ++i) {
-    P16 row[kPanels];
-#pragma GCC unroll 4
-    for (int p = 0; p < kPanels; ++p) row[p] = LoadPairs(b + p * panel_stride + i * 2 * kPanel);
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
-      const P16 x = SetPair(a + r * lda + 2 * i);
-#pragma GCC unroll 4
-      for (int p = 0; p < kPanels; ++p) acc[r][p] = DotPairs(acc[r][p], x, row[p]);
-    }
-  }
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (int p = 0; p < kPanels; ++p) StoreI(tile + r * ldt + p * kPanel, acc[r][p]);
-  }
+// A: two neighbouring int16 of a row. Sums are exact, so that blocks and their order mean nothing.
+struct PairDot {
+  using A = int32_t;
+  using B = int16_t;
+  using Wide = PairDot;
+  using Row = P16;
+  using Acc = I16;
+  using Sum = int32_t;
+  static constexpr int64_t kRowElements = 2 * kPanel;
+  TV_INLINE Row LoadRow(const B* p) { return LoadPairs(p); }
+  TV_INLINE Row Broadcast(const A* p) { return SetPair(p); }
+  TV_INLINE Acc Zero() { return ZeroI(); }
+  TV_INLINE Acc MulAdd(Acc acc, Row x, Row y) { return DotPairs(acc, x, y); }
+  TV_INLINE Acc AddTo(const Sum* p, Acc x) { return AddI(LoadI(p), x); }
+  TV_INLINE void Put(Sum* p, Acc x) { StoreI(p, x); }
+};
+struct Int8Dot : PairDot {
+  using B = int8_t;
+  TV_INLINE Row LoadRow(const B* p) { return LoadPairs(p); }
+};
+
+static inline void UnpackPanel(Int8Dot, const int8_t* from, int64_t pairs, int16_t* to) {
+  for (int64_t i = 0; i < pairs; ++i) StorePairs(to + i * 2 * kPanel, LoadPairs(from + i * 2 * kPanel));
 }
 
-static inline void TileInt8Any(int64_t rows, int64_t panels, int64_t pairs, const int16_t* a, int64_t lda,
-                               const int8_t* b, int64_t panel_stride, int32_t* tile, int64_t ldt, bool first) {
-  switch (rows * 8 + panels) {
-#define TV_TILE_CASE(r, p)                                            \
-  case (r) * 8 + (p):                                                 \
-    TileInt8<r, p>(pairs, a, lda, b, panel_stride, tile, ldt, first); \
-    return;
-    TV_TILE_CASES
-#undef TV_TILE_CASE
-    default:
-      for (int64_t p = 0; p < panels; ++p) {
-        TileInt8Any(rows, 1, pairs, a, lda, b + p * panel_stride, panel_stride, tile + p * kPanel, ldt, first);
-      }
-  }
+static inline void FinishStrip(PairDot, const GemmArgs& g, const Strip& s, int64_t row0, int64_t rows,
+                               const int32_t* strip, int64_t ldt) {
+  const F16 scale = LoadN(g.column_scales + s.column, s.count);
+  Finish(g, s, row0, rows, [&](int64_t r) TV_ALWAYS_INLINE {
+    return Mul(ToFloats(LoadI(strip + r * ldt)), Mul(scale, Set1(g.row_scales[row0 + r])));
+  });
 }
 
 static void GemmInt8(const GemmArgs& g, int64_t panel_begin, int64_t panel_end) {
-  constexpr int64_t kMaxPanels = 4;
-  constexpr int64_t kRowBlock = 48 / kIsaTileRows * kIsaTileRows;
-  constexpr int64_t kPairBlock = 256;  // a panel's block and a tile's rows fit the first-level cache
-  alignas(64) int32_t scratch[kRowBlock * kMaxPanels * kPanel];
-  const int64_t tiles = (g.m + kIsaTileRows - 1) / kIsaTileRows;
-  const int64_t tiles_per_block = kRowBlock / kIsaTileRows;
-  const int64_t blocks = (tiles + tiles_per_block - 1) / tiles_per_block;
   const int64_t pairs = (g.k + 1) / 2;
-  const int64_t panel_stride = pairs * 2 * kPanel;
-  const int64_t wide = IsaPanels((g.m + tiles - 1) / tiles);
-  for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t tile0 = tiles * block / blocks;
-    const int64_t tile1 = tiles * (block + 1) / blocks;
-    const int64_t row0 = g.m * tile0 / tiles;
-    const int64_t rows = g.m * tile1 / tiles - row0;
-    for (int64_t panel = panel_begin; panel < panel_end; panel += wide) {
-      const int64_t panels = panel_end - panel < wide ? panel_end - panel : wide;
-      const int8_t* b = (const int8_t*)g.packed + panel * panel_stride;
-      for (int64_t i0 = 0; i0 == 0 || i0 < pairs; i0 += kPairBlock) {
-        const int64_t count = pairs - i0 < kPairBlock ? pairs - i0 : kPairBlock;
-        for (int64_t t = tile0; t < tile1; ++t) {
-          const int64_t r = g.m * t / tiles;
-          TileInt8Any(g.m * (t + 1) / tiles - r, panels, count, g.quantized + r * g.ldq + 2 * i0, g.ldq,
-                      b + i0 * 2 * kPanel, panel_stride, scratch + (r - row0) * wide * kPanel, wide * kPanel, i0 == 0);
-        }
-      }
-      for (int64_t p = 0; p < panels; ++p) {
-        const Strip strip = StripOf(g, panel + p);
-        const F16 scale = LoadN(g.column_scales + strip.column, strip.count);
-        for (int64_t r = 0; r < rows; ++r) {
-          const F16 sum = ToFloats(LoadI(scratch + (r * wide + p) * kPanel));
-          Finish(g, strip, row0 + r, Mul(sum, Mul(scale, Set1(g.row_scales[row0 + r]))));
-        }
-      }
-    }
-  }
+  const int64_t block = pairs < kGemmSum ? (pairs > 0 ? pairs : 1) : kGemmSum;
+  GemmWith(Product<Int8Dot>{g, (const int32_t*)g.quantized, g.ldq / 2, pairs, block}, panel_begin, panel_end);
 }

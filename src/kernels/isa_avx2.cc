@@ -1,37 +1,6 @@
-// The avx2 kernel table: the algorithms of *-inl.h over simd_avx2.h, in a namespace of their own.
+// The avx2 kernel table.
 #if defined(__x86_64__)
-#include <immintrin.h>
-#include <stdint.h>
-
-#include "kernels/kernels.h"
-
-namespace truevec::kernels::avx2 {
-namespace {
-
-// 12 accumulators of 8 lanes where the rows allow it, out of 16 registers.
-constexpr int64_t kIsaTileRows = 6;
-static inline int64_t IsaPanels(int64_t rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
-// clang-format off
-#define TV_TILE_CASES \
-  TV_TILE_CASE(1, 1) TV_TILE_CASE(2, 1) TV_TILE_CASE(3, 1) TV_TILE_CASE(4, 1) TV_TILE_CASE(5, 1) TV_TILE_CASE(6, 1) \
-  TV_TILE_CASE(1, 4) TV_TILE_CASE(2, 2) TV_TILE_CASE(3, 2)
-// clang-format on
-constexpr int64_t kPeakChains = 5;
-
-// clang-format off: the order matters
-#include "kernels/simd_avx2.h"
-#include "kernels/math-inl.h"
-#include "kernels/gemm-inl.h"
-#include "kernels/gemm_int8-inl.h"
-#include "kernels/rows-inl.h"
-#include "kernels/peak-inl.h"
-// clang-format on
-
-}  // namespace
-
-extern const KernelTable kTable;
-const KernelTable kTable = {"avx2",    Gemm,    GemmInt8,   QuantizeRow, Tile,   Softmax, Activate,
-                            LayerNorm, RmsNorm, SumSquares, AddToDouble, Divide, PeakFma};
-
-}  // namespace truevec::kernels::avx2
+#define TV_ISA avx2
+#define TV_ISA_NAME "avx2"
+#include "kernels/table_avx2-inl.h"
 #endif

@@ -1,45 +1,6 @@
-// The avx512 kernel table: the algorithms of *-inl.h over simd_avx512.h, in a namespace of their own.
+// The avx512 kernel table.
 #if defined(__x86_64__)
-#ifdef TRUEVEC_SIMDE  // tests/isa: the instructions emulated, for CPUs without them
-#define SIMDE_ENABLE_NATIVE_ALIASES
-#include <simde/x86/avx512.h>
-#include "../../tests/isa/simde_missing.h"
-#else
-#include <immintrin.h>
-#endif
-#include <stdint.h>
-
-#include "kernels/kernels.h"
-
-namespace truevec::kernels::avx512 {
-namespace {
-
-// 24 accumulators of 16 lanes out of 32 registers.
-constexpr int64_t kIsaTileRows = 12;
-static inline int64_t IsaPanels(int64_t rows) { return rows <= 2 ? 4 : 2; }
-// clang-format off
-#define TV_TILE_CASES \
-  TV_TILE_CASE(1, 1) TV_TILE_CASE(2, 1) TV_TILE_CASE(3, 1) TV_TILE_CASE(4, 1) TV_TILE_CASE(5, 1) TV_TILE_CASE(6, 1) \
-  TV_TILE_CASE(7, 1) TV_TILE_CASE(8, 1) TV_TILE_CASE(9, 1) TV_TILE_CASE(10, 1) TV_TILE_CASE(11, 1) TV_TILE_CASE(12, 1) \
-  TV_TILE_CASE(1, 4) TV_TILE_CASE(2, 4) TV_TILE_CASE(3, 2) TV_TILE_CASE(4, 2) TV_TILE_CASE(5, 2) TV_TILE_CASE(6, 2) \
-  TV_TILE_CASE(7, 2) TV_TILE_CASE(8, 2) TV_TILE_CASE(9, 2) TV_TILE_CASE(10, 2) TV_TILE_CASE(11, 2) TV_TILE_CASE(12, 2)
-// clang-format on
-constexpr int64_t kPeakChains = 12;
-
-// clang-format off: the order matters
-#include "kernels/simd_avx512.h"
-#include "kernels/math-inl.h"
-#include "kernels/gemm-inl.h"
-#include "kernels/gemm_int8-inl.h"
-#include "kernels/rows-inl.h"
-#include "kernels/peak-inl.h"
-// clang-format on
-
-}  // namespace
-
-extern const KernelTable kTable;
-const KernelTable kTable = {"avx512",  Gemm,    GemmInt8,   QuantizeRow, Tile,   Softmax, Activate,
-                            LayerNorm, RmsNorm, SumSquares, AddToDouble, Divide, PeakFma};
-
-}  // namespace truevec::kernels::avx512
+#define TV_ISA avx512
+#define TV_ISA_NAME "avx512"
+#include "kernels/table_avx512-inl.h"
 #endif

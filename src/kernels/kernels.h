@@ -12,8 +12,9 @@ namespace truevec::kernels {
 
 // Columns of a packed weight panel. Packed layout: [ceil(n / 16)][k][16], zero padded.
 inline constexpr int64_t kPanel = 16;
-// k is summed in equal blocks of at most this many terms; block sums are added in order. Shorter chains keep the
-// rounding error below that of one long sum.
+// k is summed in equal blocks of at most this many terms (tile: kMaxKBlock); block sums are added in order. Shorter
+// chains keep the rounding error below that of one long sum.
+inline constexpr int64_t kGemmSum = 192;
 inline constexpr int64_t kMaxKBlock = 256;
 inline constexpr int64_t kLanes = 16;
 
@@ -22,6 +23,18 @@ enum class Act : int { kNone, kGelu, kGeluTanh, kQuickGelu, kRelu, kSilu, kTanh,
 // How packed weights are stored. kBFloat16 is widened exactly while it is read: the product is that of the widened
 // weights, bit by bit.
 enum class Weights : int { kFloat32, kBFloat16, kInt8 };
+
+// Most rows that one pass over the weights serves; a block of them stays in the second-level cache.
+inline constexpr int64_t kGemmRows = 144;
+inline constexpr int64_t kGemmStreamRows = 24;  // so few take the whole depth at once
+inline constexpr int64_t kGemmPanels = 48;      // whose unfinished sums are kept while depth is cut
+inline constexpr int64_t kGemmUnpacked = 2 * 2 * kGemmSum * kPanel;
+// Floats of GemmArgs::workspace.
+constexpr int64_t GemmWorkspace(int64_t m, int64_t k) {
+  const int64_t block = (m < kGemmRows ? m : kGemmRows) * 2 * kGemmSum;
+  const int64_t stream = (m < kGemmStreamRows ? m : kGemmStreamRows) * k;
+  return kGemmPanels * kPanel * kGemmRows + kGemmUnpacked + ((block > stream ? block : stream) + 15) / 16 * 16;
+}
 
 struct GemmArgs {
   int64_t m, n, k;
@@ -35,6 +48,7 @@ struct GemmArgs {
   int64_t ldr;
   float* c;  // [m, n], row stride ldc
   int64_t ldc;
+  float* workspace;  // [GemmWorkspace(m, k)], 64-byte aligned, of this call alone
   // gemm_int8 only, in place of a: [m, k rounded up to even], row stride ldq, by quantize_row.
   const int16_t* quantized;
   int64_t ldq;
@@ -89,8 +103,11 @@ struct KernelTable {
   double (*sum_squares)(const float* x, int64_t n);
   // sums[i] += x[i] (double accumulators)
   void (*add_to_double)(const float* x, int64_t n, double* sums);
-  // out[i] = x[i] / divisor
-  void (*divide)(const float* x, float divisor, int64_t n, float* out);
+  // out[r][i] = x[r][i] / (float)divisors[r], i < n; a row of divisor 0 becomes 0.
+  void (*divide_rows)(const float* x, int64_t ldx, const double* divisors, int64_t rows, int64_t n, float* out,
+                      int64_t ldo);
+  // out[i][r] = x[r][i], i < n, r < rows.
+  void (*transpose)(const float* x, int64_t ldx, int64_t rows, int64_t n, float* out, int64_t ldo);
   // Multiply-adds on registers only, for measuring the peak: returns the operations done. `sink` [16] is read and
   // written.
   double (*peak_fma)(int64_t iterations, float* sink);

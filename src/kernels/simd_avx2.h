@@ -51,10 +51,12 @@ TV_INLINE F16 RoundEven(F16 x) {
   return {_mm256_round_ps(x.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
           _mm256_round_ps(x.b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
-TV_INLINE __m256 Pow2Half(__m256 n) {
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvttps_epi32(n), _mm256_set1_epi32(127)), 23));
+// x * 2^n with n the integer in the low bits of `shifted` (see kRoundingShift); x and the result normal.
+TV_INLINE __m256 TimesPow2Half(__m256 x, __m256 shifted) {
+  return _mm256_castsi256_ps(
+      _mm256_add_epi32(_mm256_castps_si256(x), _mm256_slli_epi32(_mm256_castps_si256(shifted), 23)));
 }
-TV_INLINE F16 Pow2(F16 n) { return {Pow2Half(n.a), Pow2Half(n.b)}; }
+TV_INLINE F16 TimesPow2(F16 x, F16 shifted) { return {TimesPow2Half(x.a, shifted.a), TimesPow2Half(x.b, shifted.b)}; }
 TV_INLINE float ReduceMax(F16 x) {
   const __m256 m = _mm256_max_ps(x.a, x.b);
   __m128 h = _mm_max_ps(_mm256_castps256_ps128(m), _mm256_extractf128_ps(m, 1));
@@ -70,6 +72,10 @@ TV_INLINE D16 ZeroD() { return Set1D(0); }
 TV_INLINE D16 Widen(F16 x) {
   return {_mm256_cvtps_pd(_mm256_castps256_ps128(x.a)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.a, 1)),
           _mm256_cvtps_pd(_mm256_castps256_ps128(x.b)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.b, 1))};
+}
+TV_INLINE D16 WidenLoad(const float* p) {
+  return {_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p + 4)), _mm256_cvtps_pd(_mm_loadu_ps(p + 8)),
+          _mm256_cvtps_pd(_mm_loadu_ps(p + 12))};
 }
 TV_INLINE F16 Narrow(D16 x) {
   return {_mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(x.a)), _mm256_cvtpd_ps(x.b), 1),
@@ -94,6 +100,12 @@ TV_INLINE void StoreD(double* p, D16 x) {
   _mm256_storeu_pd(p + 8, x.c);
   _mm256_storeu_pd(p + 12, x.d);
 }
+// Lanes added by halves: 8, 4, 2, 1.
+TV_INLINE double ReduceD(D16 x) {
+  const __m256d v = _mm256_add_pd(_mm256_add_pd(x.a, x.c), _mm256_add_pd(x.b, x.d));
+  const __m128d h = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(h, _mm_unpackhi_pd(h, h)));
+}
 
 // 16 lanes of int32.
 struct I16 {
@@ -115,15 +127,27 @@ TV_INLINE P16 LoadPairs(const int8_t* p) {
   return {_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)p)),
           _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(p + 16)))};
 }
-TV_INLINE P16 SetPair(const int16_t* p) {
-  int32_t pair;
-  __builtin_memcpy(&pair, p, 4);
-  const __m256i v = _mm256_set1_epi32(pair);
+TV_INLINE P16 LoadPairs(const int16_t* p) {
+  return {_mm256_loadu_si256((const __m256i*)p), _mm256_loadu_si256((const __m256i*)(p + 16))};
+}
+TV_INLINE void StorePairs(int16_t* p, P16 x) {
+  _mm256_storeu_si256((__m256i*)p, x.a);
+  _mm256_storeu_si256((__m256i*)(p + 16), x.b);
+}
+TV_INLINE P16 SetPair(const int32_t* p) {
+  const __m256i v = _mm256_set1_epi32(*p);
   return {v, v};
 }
 // acc + x0 y0 + x1 y1
 TV_INLINE I16 DotPairs(I16 acc, P16 x, P16 y) {
-  return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(x.a, y.a)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(x.b, y.b))};
+#ifdef TV_VNNI
+  acc = {_mm256_dpwssd_avx_epi32(acc.a, x.a, y.a), _mm256_dpwssd_avx_epi32(acc.b, x.b, y.b)};
+#else
+  acc = {_mm256_add_epi32(acc.a, _mm256_madd_epi16(x.a, y.a)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(x.b, y.b))};
+  // Compilers would add the products of unrolled steps first, which spills them.
+  asm("" : "+x"(acc.a), "+x"(acc.b));
+#endif
+  return acc;
 }
 // Integral values within int16, 16 of them.
 TV_INLINE void StoreInt16(int16_t* p, F16 x) {

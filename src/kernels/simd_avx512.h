@@ -29,15 +29,19 @@ TV_INLINE F16 SelectLess(F16 p, F16 q, F16 x, F16 y) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(p.v, q.v, _CMP_LT_OQ), y.v, x.v)};
 }
 TV_INLINE F16 RoundEven(F16 x) { return {_mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
-TV_INLINE F16 Pow2(F16 n) {
-  return {
-      _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvttps_epi32(n.v), _mm512_set1_epi32(127)), 23))};
+// x * 2^n with n the integer in the low bits of `shifted` (see kRoundingShift); x and the result normal.
+TV_INLINE F16 TimesPow2(F16 x, F16 shifted) {
+  return {_mm512_castsi512_ps(
+      _mm512_add_epi32(_mm512_castps_si512(x.v), _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23)))};
 }
 TV_INLINE float ReduceMax(F16 x) { return _mm512_reduce_max_ps(x.v); }
 TV_INLINE D16 Set1D(double x) { return {_mm512_set1_pd(x), _mm512_set1_pd(x)}; }
 TV_INLINE D16 ZeroD() { return Set1D(0); }
 TV_INLINE D16 Widen(F16 x) {
   return {_mm512_cvtps_pd(_mm512_castps512_ps256(x.v)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(x.v, 1))};
+}
+TV_INLINE D16 WidenLoad(const float* p) {
+  return {_mm512_cvtps_pd(_mm256_loadu_ps(p)), _mm512_cvtps_pd(_mm256_loadu_ps(p + 8))};
 }
 TV_INLINE F16 Narrow(D16 x) {
   return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(x.a)), _mm512_cvtpd_ps(x.b), 1)};
@@ -50,6 +54,14 @@ TV_INLINE D16 LoadD(const double* p) { return {_mm512_loadu_pd(p), _mm512_loadu_
 TV_INLINE void StoreD(double* p, D16 x) {
   _mm512_storeu_pd(p, x.a);
   _mm512_storeu_pd(p + 8, x.b);
+}
+// Lanes added by halves: 8, 4, 2, 1.
+TV_INLINE double ReduceD(D16 x) {
+  double lanes[8];
+  _mm512_storeu_pd(lanes, _mm512_add_pd(x.a, x.b));
+  const __m256d v = _mm256_add_pd(_mm256_loadu_pd(lanes), _mm256_loadu_pd(lanes + 4));
+  const __m128d h = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(h, _mm_unpackhi_pd(h, h)));
 }
 
 // 16 lanes of int32.
@@ -64,17 +76,19 @@ TV_INLINE I16 AddI(I16 x, I16 y) { return {_mm512_add_epi32(x.v, y.v)}; }
 TV_INLINE F16 ToFloats(I16 x) { return {_mm512_cvtepi32_ps(x.v)}; }
 // 16 columns of two neighbouring k, int8 widened to int16.
 TV_INLINE P16 LoadPairs(const int8_t* p) { return {_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)p))}; }
-TV_INLINE P16 SetPair(const int16_t* p) {
-  int32_t pair;
-  __builtin_memcpy(&pair, p, 4);
-  return {_mm512_set1_epi32(pair)};
-}
+TV_INLINE P16 LoadPairs(const int16_t* p) { return {_mm512_loadu_si512(p)}; }
+TV_INLINE void StorePairs(int16_t* p, P16 x) { _mm512_storeu_si512(p, x.v); }
+TV_INLINE P16 SetPair(const int32_t* p) { return {_mm512_set1_epi32(*p)}; }
 // acc + x0 y0 + x1 y1
 TV_INLINE I16 DotPairs(I16 acc, P16 x, P16 y) {
-#ifdef __AVX512VNNI__
+#ifdef TV_VNNI
   return {_mm512_dpwssd_epi32(acc.v, x.v, y.v)};
 #else
-  return {_mm512_add_epi32(acc.v, _mm512_madd_epi16(x.v, y.v))};
+  acc = {_mm512_add_epi32(acc.v, _mm512_madd_epi16(x.v, y.v))};
+#ifndef TRUEVEC_SIMDE
+  asm("" : "+v"(acc.v));  // compilers would add the products of unrolled steps first, which spills them
+#endif
+  return acc;
 #endif
 }
 // Integral values within int16, 16 of them.

@@ -74,9 +74,13 @@ TV_INLINE F16 RoundEven(F16 x) {
   TV_EACH(4) x.v[i] = vrndnq_f32(x.v[i]);
   return x;
 }
-TV_INLINE F16 Pow2(F16 n) {
-  TV_EACH(4) { n.v[i] = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n.v[i]), vdupq_n_s32(127)), 23)); }
-  return n;
+// x * 2^n with n the integer in the low bits of `shifted` (see kRoundingShift); x and the result normal.
+TV_INLINE F16 TimesPow2(F16 x, F16 shifted) {
+  TV_EACH(4) {
+    x.v[i] = vreinterpretq_f32_s32(
+        vaddq_s32(vreinterpretq_s32_f32(x.v[i]), vshlq_n_s32(vreinterpretq_s32_f32(shifted.v[i]), 23)));
+  }
+  return x;
 }
 TV_INLINE float ReduceMax(F16 x) { return vmaxvq_f32(vmaxq_f32(vmaxq_f32(x.v[0], x.v[1]), vmaxq_f32(x.v[2], x.v[3]))); }
 TV_INLINE D16 Set1D(double x) {
@@ -93,6 +97,7 @@ TV_INLINE D16 Widen(F16 x) {
   }
   return r;
 }
+TV_INLINE D16 WidenLoad(const float* p) { return Widen(Load(p)); }
 TV_INLINE F16 Narrow(D16 x) {
   F16 r;
   TV_EACH(4) r.v[i] = vcvt_high_f32_f64(vcvt_f32_f64(x.v[2 * i]), x.v[2 * i + 1]);
@@ -117,6 +122,13 @@ TV_INLINE D16 LoadD(const double* p) {
   return r;
 }
 TV_INLINE void StoreD(double* p, D16 x) { TV_EACH(8) vst1q_f64(p + 2 * i, x.v[i]); }
+// Lanes added by halves: 8, 4, 2, 1.
+TV_INLINE double ReduceD(D16 x) {
+  TV_EACH(4) x.v[i] = vaddq_f64(x.v[i], x.v[i + 4]);
+  TV_EACH(2) x.v[i] = vaddq_f64(x.v[i], x.v[i + 2]);
+  const float64x2_t v = vaddq_f64(x.v[0], x.v[1]);
+  return vgetq_lane_f64(v, 0) + vgetq_lane_f64(v, 1);
+}
 
 // 16 lanes of int32.
 struct I16 {
@@ -137,6 +149,10 @@ TV_INLINE I16 LoadI(const int32_t* p) {
   return r;
 }
 TV_INLINE void StoreI(int32_t* p, I16 x) { TV_EACH(4) vst1q_s32(p + 4 * i, x.v[i]); }
+TV_INLINE I16 AddI(I16 x, I16 y) {
+  TV_EACH(4) x.v[i] = vaddq_s32(x.v[i], y.v[i]);
+  return x;
+}
 TV_INLINE F16 ToFloats(I16 x) {
   F16 r;
   TV_EACH(4) r.v[i] = vcvtq_f32_s32(x.v[i]);
@@ -147,9 +163,21 @@ TV_INLINE P16 LoadPairs(const int8_t* p) {
   return {{vmovl_s8(vget_low_s8(pairs.val[0])), vmovl_high_s8(pairs.val[0])},
           {vmovl_s8(vget_low_s8(pairs.val[1])), vmovl_high_s8(pairs.val[1])}};
 }
-TV_INLINE P16 SetPair(const int16_t* p) {
-  const int16x8_t even = vdupq_n_s16(p[0]);
-  const int16x8_t odd = vdupq_n_s16(p[1]);
+// Deinterleaved in memory too: [even 16][odd 16].
+TV_INLINE P16 LoadPairs(const int16_t* p) {
+  return {{vld1q_s16(p), vld1q_s16(p + 8)}, {vld1q_s16(p + 16), vld1q_s16(p + 24)}};
+}
+TV_INLINE void StorePairs(int16_t* p, P16 x) {
+  TV_EACH(2) {
+    vst1q_s16(p + 8 * i, x.even[i]);
+    vst1q_s16(p + 16 + 8 * i, x.odd[i]);
+  }
+}
+TV_INLINE P16 SetPair(const int32_t* p) {
+  int16_t pair[2];
+  __builtin_memcpy(pair, p, 4);
+  const int16x8_t even = vdupq_n_s16(pair[0]);
+  const int16x8_t odd = vdupq_n_s16(pair[1]);
   return {{even, even}, {odd, odd}};
 }
 // acc + x0 y0 + x1 y1

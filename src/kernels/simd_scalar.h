@@ -1,5 +1,6 @@
 // 16 virtual lanes in plain C; __builtin_fmaf is a correctly rounded fused multiply-add (libm's when the CPU has none).
 // Included inside the namespace of one isa_*.cc.
+#define TV_INLINE static inline
 struct F16 {
   float v[16];
 };
@@ -76,12 +77,17 @@ static inline F16 RoundEven(F16 a) {
   return a;
 }
 // 2^n for integral n in [-126, 127]
-static inline F16 Pow2(F16 n) {
+// x * 2^n with n the integer in the low bits of `shifted` (see kRoundingShift); x and the result normal.
+static inline F16 TimesPow2(F16 x, F16 shifted) {
   TV_LANES {
-    const int32_t bits = ((int32_t)n.v[i] + 127) << 23;
-    __builtin_memcpy(&n.v[i], &bits, 4);
+    uint32_t bits;
+    uint32_t n;
+    __builtin_memcpy(&bits, &x.v[i], 4);
+    __builtin_memcpy(&n, &shifted.v[i], 4);
+    bits += n << 23;
+    __builtin_memcpy(&x.v[i], &bits, 4);
   }
-  return n;
+  return x;
 }
 static inline float ReduceMax(F16 a) {
   float m = a.v[0];
@@ -103,6 +109,7 @@ static inline D16 Widen(F16 a) {
   TV_LANES r.v[i] = a.v[i];
   return r;
 }
+static inline D16 WidenLoad(const float* p) { return Widen(Load(p)); }
 static inline F16 Narrow(D16 a) {
   F16 r;
   TV_LANES r.v[i] = (float)a.v[i];
@@ -130,6 +137,13 @@ static inline D16 LoadD(const double* p) {
   return r;
 }
 static inline void StoreD(double* p, D16 a) { TV_LANES p[i] = a.v[i]; }
+// Lanes added by halves: 8, 4, 2, 1.
+static inline double ReduceD(D16 x) {
+  for (int width = 8; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) x.v[i] += x.v[i + width];
+  }
+  return x.v[0];
+}
 // 16 lanes of int32.
 struct I16 {
   int32_t v[16];
@@ -163,9 +177,17 @@ static inline P16 LoadPairs(const int8_t* p) {
   for (int i = 0; i < 32; ++i) r.v[i] = p[i];
   return r;
 }
-static inline P16 SetPair(const int16_t* p) {
+static inline P16 LoadPairs(const int16_t* p) {
   P16 r;
-  for (int i = 0; i < 32; ++i) r.v[i] = p[i % 2];
+  __builtin_memcpy(r.v, p, sizeof r.v);
+  return r;
+}
+static inline void StorePairs(int16_t* p, P16 x) { __builtin_memcpy(p, x.v, sizeof x.v); }
+static inline P16 SetPair(const int32_t* p) {
+  int16_t pair[2];
+  __builtin_memcpy(pair, p, 4);
+  P16 r;
+  for (int i = 0; i < 32; ++i) r.v[i] = pair[i % 2];
   return r;
 }
 // acc + x0 y0 + x1 y1

@@ -13,7 +13,7 @@
 namespace truevec {
 
 // Raised when a change of the code changes float32 bits.
-inline constexpr int kNumericsVersion = 1;
+inline constexpr int kNumericsVersion = 2;
 
 // Hashes of the tensors that were used, by module and name.
 class WeightHash {

@@ -2,6 +2,7 @@
 // head into 16-column panels, so that scores and outputs use the same register tiles as the matrix product; blocks of
 // queries are the units of work. A window bounds the keys that are touched, so its cost does not grow with length.
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "base/check.h"
@@ -62,10 +63,7 @@ void PackHead(const Plan& plan, int64_t s, int64_t kv, ConstMatrix k, ConstMatri
     float* panel = keys + j0 * d;
     const int64_t count = std::min(kPanel, length - j0);
     if (count < kPanel) std::fill(panel, panel + d * kPanel, 0.0f);
-    for (int64_t j = 0; j < count; ++j) {
-      const float* row = k.row(row0 + j0 + j) + kv * d;
-      for (int64_t i = 0; i < d; ++i) panel[i * kPanel + j] = row[i];
-    }
+    kernels::Active().transpose(k.row(row0 + j0) + kv * d, k.stride, count, d, panel, kPanel);
   }
   float* values = plan.Values(s, kv);
   for (int64_t p = 0; p < plan.value_panels; ++p) {
@@ -73,8 +71,12 @@ void PackHead(const Plan& plan, int64_t s, int64_t kv, ConstMatrix k, ConstMatri
     for (int64_t j = 0; j < length; ++j) {
       float* to = values + (p * length + j) * kPanel;
       const float* from = v.row(row0 + j) + kv * d + p * kPanel;
-      std::copy(from, from + count, to);
-      std::fill(to + count, to + kPanel, 0.0f);
+      if (count == kPanel) {
+        std::memcpy(to, from, kPanel * sizeof(float));  // a known size: no call
+      } else {
+        std::copy(from, from + count, to);
+        std::fill(to + count, to + kPanel, 0.0f);
+      }
     }
   }
 }
@@ -192,14 +194,7 @@ void RunTile(const Plan& plan, const Unit& unit, int64_t query, int64_t rows, Co
               .panel_stride = length * kPanel,
               .out = scratch.result,
               .ldo = width});
-  for (int64_t r = 0; r < rows; ++r) {
-    float* to = out.row(row0 + query + r) + unit.head * d;
-    if (sums[r] > 0) {
-      table.divide(scratch.result + r * width, static_cast<float>(sums[r]), d, to);
-    } else {
-      std::fill(to, to + d, 0.0f);
-    }
-  }
+  table.divide_rows(scratch.result, width, sums, rows, d, out.row(row0 + query) + unit.head * d, out.stride);
 }
 
 }  // namespace

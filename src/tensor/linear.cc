@@ -47,7 +47,8 @@ namespace {
 
 using kernels::kPanel;
 
-constexpr int64_t kUnitRows = 48;
+constexpr int64_t kTileRows = 6;   // divides or equals every register tile's but the scalar one's
+constexpr int64_t kUnitRows = 24;  // fewest of a unit that is one of several
 // int8 weights are refused for a matrix whose relative rounding error (Frobenius norm) exceeds this, and bfloat16 kept:
 // 127 levels cost about 0.9 % of a matrix of normal weights, and 2 % means outliers that stretch the scales.
 constexpr double kMaxInt8Error = 0.02;
@@ -234,6 +235,28 @@ QuantizedRows Quantize(const ExecContext& ctx, const Linear::Impl& impl, ConstMa
   return q;
 }
 
+// A product's units of work: blocks of rows, on whole register tiles, times groups of panels.
+struct Units {
+  int64_t rows, row_blocks, groups;
+  int64_t tiles() const { return (rows + kTileRows - 1) / kTileRows; }
+  int64_t FirstRow(int64_t block) const { return std::min(rows, tiles() * block / row_blocks * kTileRows); }
+  int64_t MostRows() const { return std::min(rows, (tiles() + row_blocks - 1) / row_blocks * kTileRows); }
+};
+
+// About six a thread where rows allow it, so that they even out on a busy machine. Rows are cut first: each block packs
+// its rows once. Panels only when rows alone give no two units a thread.
+Units SplitProduct(int64_t rows, int64_t panels, int64_t threads) {
+  Units units{rows, 1, 1};
+  if (threads == 1) return units;
+  units.row_blocks = std::clamp<int64_t>(rows / kUnitRows, 1, threads * 6);
+  if (units.row_blocks >= 2 * threads) {
+    units.row_blocks = units.row_blocks / threads * threads;
+  } else {
+    units.groups = std::clamp<int64_t>((3 * threads + units.row_blocks - 1) / units.row_blocks, 1, (panels + 3) / 4);
+  }
+  return units;
+}
+
 }  // namespace
 
 void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix out, Activation activation,
@@ -248,18 +271,16 @@ void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix o
   const bool int8 = impl.storage == kernels::Weights::kInt8;
   const QuantizedRows quantized = int8 ? Quantize(ctx, impl, x) : QuantizedRows{};
   const int64_t panels = (impl.out + kernels::kPanel - 1) / kernels::kPanel;
-  // Units: blocks of rows times groups of panels, about four per thread so that they even out. Rows are cut first: a
-  // block of 48 or more reads its weights once from the far cache.
   const int64_t threads = ctx.pool->threads();
-  const int64_t wanted = threads == 1 ? 1 : threads * 4;
-  const int64_t row_blocks = std::clamp<int64_t>(x.rows / kUnitRows, 1, wanted);
-  const int64_t groups = std::clamp<int64_t>((wanted + row_blocks - 1) / row_blocks, 1, (panels + 3) / 4);
+  const Units units = SplitProduct(x.rows, panels, threads);
   const kernels::KernelTable& table = kernels::Active();
-  ctx.pool->ParallelFor(row_blocks * groups, [&](int64_t unit, int) {
-    const int64_t block = unit / groups;
-    const int64_t group = unit % groups;
-    const int64_t row0 = x.rows * block / row_blocks;
-    const int64_t row1 = x.rows * (block + 1) / row_blocks;
+  const int64_t workspace = kernels::GemmWorkspace(units.MostRows(), impl.in);
+  float* workspaces = ctx.arena->Allocate<float>(workspace * threads);
+  ctx.pool->ParallelFor(units.row_blocks * units.groups, [&](int64_t unit, int worker) {
+    const int64_t block = unit / units.groups;
+    const int64_t group = unit % units.groups;
+    const int64_t row0 = units.FirstRow(block);
+    const int64_t row1 = units.FirstRow(block + 1);
     kernels::GemmArgs args{};
     args.m = row1 - row0;
     args.n = impl.out;
@@ -274,13 +295,14 @@ void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix o
     args.ldr = residual == nullptr ? 0 : residual->stride;
     args.c = out.row(row0);
     args.ldc = out.stride;
+    args.workspace = workspaces + worker * workspace;
     if (int8) {
       args.quantized = quantized.values + row0 * quantized.stride;
       args.ldq = quantized.stride;
       args.row_scales = quantized.scales + row0;
       args.column_scales = impl.column_scales.data();
     }
-    (int8 ? table.gemm_int8 : table.gemm)(args, panels * group / groups, panels * (group + 1) / groups);
+    (int8 ? table.gemm_int8 : table.gemm)(args, panels * group / units.groups, panels * (group + 1) / units.groups);
   });
 }
 

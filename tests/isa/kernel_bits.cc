@@ -94,6 +94,8 @@ void Products(const KernelTable& table, Weights storage, const char* name) {
       g.ldr = n;
       g.c = c.data();
       g.ldc = n;
+      std::vector<float> workspace(static_cast<size_t>(truevec::kernels::GemmWorkspace(m, k)) + 16);
+      g.workspace = workspace.data();
       g.quantized = quantized.data();
       g.ldq = even;
       g.row_scales = row_scales.data();
@@ -148,7 +150,10 @@ void Rows(const KernelTable& table) {
     norm.Add(out);
     table.rms_norm(x.data(), n, w.data(), 1e-6, 1.0f, out.data());
     norm.Add(out);
-    table.divide(x.data(), 3.7f, n, out.data());
+    const double divisor = 3.7;
+    table.divide_rows(x.data(), n, &divisor, 1, n, out.data(), n);
+    norm.Add(out);
+    table.transpose(x.data(), n / 5 + 1, 5, n / 5, out.data(), 5);
     norm.Add(out);
     const double squares = table.sum_squares(x.data(), n);
     norm.Add(&squares, sizeof squares);
