@@ -1,5 +1,6 @@
 // Cohere's /v1/embed, /v2/embed, /v1/rerank, /v2/rerank (https://docs.cohere.com/reference/embed); Jina's rerank has
-// the same shape. Plain /rerank leaves `document` out: LiteLLM's two clients of that path disagree about its type.
+// the same shape. Plain /rerank leaves `document` out, because LiteLLM's two clients of that path disagree about its
+// type, and is a "rerank" object, as Infinity's client demands.
 #include "server/vectors.h"
 #include "server/vllm_request.h"
 
@@ -206,9 +207,9 @@ void Rerank(const CallPtr& call, const Body& body, bool with_documents) {
   if (!with_documents || !body.Bool("return_documents").value_or(false)) documents->clear();
   const int64_t top = body.Int("top_n").value_or(0);
   SubmitScores(call, served, std::move(request),
-               [documents = std::move(*documents), top, id = served.id()](const std::vector<float>& scores,
-                                                                          const TaskResult& result) {
-                 std::string out = R"({"id":")" + RandomHex(32) + R"(","object":"list","model":)" +
+               [documents = std::move(*documents), top, id = served.id(), object = with_documents ? "list" : "rerank"](
+                   const std::vector<float>& scores, const TaskResult& result) {
+                 std::string out = R"({"id":")" + RandomHex(32) + R"(","object":")" + object + R"(","model":)" +
                                    WriteJson(json::value(id)) + R"(,"results":[)";
                  bool first = true;
                  for (const Ranked& ranked : Rank(scores, top == 0 ? -1 : top)) {

@@ -5,6 +5,7 @@ import {readFileSync} from 'node:fs';
 import test from 'node:test';
 import {createOpenAICompatible} from '@ai-sdk/openai-compatible';
 import {InferenceClient} from '@huggingface/inference';
+import {OpenAIEmbeddings} from '@langchain/openai';
 import {embedMany} from 'ai';
 import {CohereClient, CohereClientV2} from 'cohere-ai';
 import {Ollama} from 'ollama';
@@ -61,4 +62,10 @@ test('ai sdk', async () => {
   const provider = createOpenAICompatible({name: 'truevec', baseURL: given.url + '/v1', apiKey: given.key});
   const model = (provider.embeddingModel ?? provider.textEmbeddingModel)('dense');
   check((await embedMany({model, values: given.texts})).embeddings);
+});
+
+test('@langchain/openai', async () => {
+  const embeddings = new OpenAIEmbeddings({model: 'dense', apiKey: given.key, configuration: {baseURL: given.url + '/v1'}});
+  check(await embeddings.embedDocuments(given.texts));
+  check([await embeddings.embedQuery(given.texts[0])], given.expected.slice(0, 1));
 });

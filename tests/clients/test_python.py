@@ -36,14 +36,30 @@ class OpenAiTest(ClientCase):
 
         async def run():
             async with openai.AsyncOpenAI(base_url=self.url + "/v1", api_key=KEY) as client:
-                return await asyncio.gather(*[client.embeddings.create(model="dense", input=text) for text in self.texts])
-        self.check([reply.data[0].embedding for reply in asyncio.run(run())])
+                return await asyncio.gather(*[client.embeddings.create(model="dense", input=self.texts[i % len(self.texts)])
+                                              for i in range(300)])
+        self.check([reply.data[0].embedding for reply in asyncio.run(run())],
+                   [self.expected[i % len(self.texts)] for i in range(300)])
+
+    def test_http2_falls_back(self):
+        import httpx
+        with httpx.Client(http2=True) as client:
+            reply = client.post(self.open_url + "/embed", json={"inputs": self.texts})
+        self.assertEqual(reply.http_version, "HTTP/1.1")
+        self.check(reply.json())
 
     def test_langchain_openai(self):
         from langchain_openai import OpenAIEmbeddings
         embeddings = OpenAIEmbeddings(base_url=self.url + "/v1", api_key=KEY, model="dense", check_embedding_ctx_length=False)
         self.check(embeddings.embed_documents(self.texts))
         self.check([embeddings.embed_query(self.texts[0])], self.expected[:1])
+
+
+    def test_llama_index_openai_like(self):
+        from llama_index.embeddings.openai_like import OpenAILikeEmbedding
+        embedding = OpenAILikeEmbedding(model_name="dense", api_base=self.url + "/v1", api_key=KEY)
+        self.check(embedding.get_text_embedding_batch(self.texts))
+        self.check([embedding.get_query_embedding(self.texts[0])], self.expected[:1])
 
 
 class HuggingFaceTest(ClientCase):
@@ -70,6 +86,46 @@ class HuggingFaceTest(ClientCase):
         self.check(list(HuggingFaceEmbeddingServer(url=self.url + "/embed", api_key=KEY)(self.texts))
                    if "api_key" in HuggingFaceEmbeddingServer.__init__.__code__.co_varnames
                    else list(HuggingFaceEmbeddingServer(url=self.open_url + "/embed")(self.texts)))
+
+
+class HaystackTest(ClientCase):
+    def wrap(self, texts):
+        from haystack import Document
+        return [Document(content=text) for text in texts]
+
+    def embed(self, one, many):
+        self.check([one.run(self.texts[0])["embedding"]], self.expected[:1])
+        self.check([document.embedding for document in many.run(self.wrap(self.texts))["documents"]])
+
+    def rank(self, ranker):
+        ranked = ranker.run(query=self.query, documents=self.wrap(self.documents))["documents"]
+        self.check_scores({self.documents.index(document.content): document.score for document in ranked})
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+        from haystack.utils import Secret
+        cls.key = Secret.from_token(KEY)
+
+    def test_openai(self):
+        from haystack.components.embedders import OpenAIDocumentEmbedder, OpenAITextEmbedder
+        options = {"api_key": self.key, "model": "dense", "api_base_url": self.url + "/v1"}
+        self.embed(OpenAITextEmbedder(**options), OpenAIDocumentEmbedder(progress_bar=False, **options))
+
+    def test_tei(self):
+        from haystack_integrations.components.embedders.huggingface_api import HuggingFaceAPIDocumentEmbedder, HuggingFaceAPITextEmbedder
+        from haystack_integrations.components.rankers.huggingface_api import HuggingFaceTEIRanker
+        options = {"api_type": "text_embeddings_inference", "api_params": {"url": self.url}, "token": self.key, "normalize": True}
+        self.embed(HuggingFaceAPITextEmbedder(**options), HuggingFaceAPIDocumentEmbedder(progress_bar=False, **options))
+        self.rank(HuggingFaceTEIRanker(url=self.url, token=self.key, top_k=100))
+
+    def test_cohere(self):
+        from haystack_integrations.components.embedders.cohere import CohereDocumentEmbedder, CohereTextEmbedder
+        from haystack_integrations.components.rankers.cohere import CohereRanker
+        options = {"api_key": self.key, "model": "dense", "api_base_url": self.url, "input_type": "classification"}
+        self.embed(CohereTextEmbedder(**options), CohereDocumentEmbedder(progress_bar=False, **options))
+        self.rank(CohereRanker(model="cross", api_key=self.key, api_base_url=self.url, top_k=100))
 
 
 class OllamaTest(ClientCase):

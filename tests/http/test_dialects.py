@@ -146,7 +146,7 @@ class DialectTest(ServeCase):
             reply = self.post(path, {"model": "cross_one_label", "query": query, "documents": documents, "top_n": 1,
                                      "return_documents": True})
             best = reply["results"][0]
-            self.assertEqual(len(reply["results"]), 1)
+            self.assertEqual((len(reply["results"]), reply["object"]), (1, "rerank" if path == "/rerank" else "list"))
             self.assertEqual((best["index"], best["relevance_score"]), (tei[0]["index"], tei[0]["score"]))
             self.assertEqual(best.get("document"), None if path == "/rerank" else {"text": documents[best["index"]]})
         score = self.post("/score", {"model": "cross_one_label", "text_1": query, "text_2": documents})
