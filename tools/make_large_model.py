@@ -30,6 +30,10 @@ ENCODERS = {
                       max_position_embeddings=512, layer_norm_eps=1e-12, pad_token_id=0),
     "xlmr-base": dict(model_type="xlm-roberta", architectures=["XLMRobertaModel"], vocab_size=250002, type_vocab_size=1,
                       max_position_embeddings=514, layer_norm_eps=1e-5, pad_token_id=1, bos_token_id=0, eos_token_id=2),
+    # No published model: MiniLM-L6 with 8,192 positions, to plot cost against length.
+    "minilm-8192": dict(model_type="bert", architectures=["BertModel"], vocab_size=30522, type_vocab_size=2,
+                        hidden_size=384, intermediate_size=1536, num_hidden_layers=6, max_position_embeddings=8192,
+                        layer_norm_eps=1e-12, pad_token_id=0),
 }
 BASE = dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, hidden_act="gelu",
             attention_probs_dropout_prob=0.1, hidden_dropout_prob=0.1, initializer_range=0.02, torch_dtype="float32")
@@ -94,9 +98,10 @@ def make_encoder(name, folder, source):
     kinds = [("0", "", "Transformer"), ("1", "1_Pooling", "Pooling"), ("2", "2_Normalize", "Normalize")]
     write("modules.json", [{"idx": int(n), "name": n, "path": path, "type": f"sentence_transformers.models.{kind}"}
                            for n, path, kind in kinds])
-    write("1_Pooling/config.json", {"word_embedding_dimension": 768, "pooling_mode_mean_tokens": True})
+    write("1_Pooling/config.json", {"word_embedding_dimension": config["hidden_size"], "pooling_mode_mean_tokens": True})
     (folder / "2_Normalize").mkdir(exist_ok=True)
-    write("sentence_bert_config.json", {"max_seq_length": 512, "do_lower_case": False})
+    length = config["max_position_embeddings"] // 512 * 512
+    write("sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
     tokenizer = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
     if name == "xlmr-base":
         words = sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].get)
@@ -107,7 +112,7 @@ def make_encoder(name, folder, source):
                                         "mask_token": "<mask>"})
     else:
         write("tokenizer.json", {**tokenizer, "truncation": None, "padding": None})
-        write("tokenizer_config.json", {"tokenizer_class": "BertTokenizer", "model_max_length": 512, "do_lower_case": True})
+        write("tokenizer_config.json", {"tokenizer_class": "BertTokenizer", "model_max_length": length, "do_lower_case": True})
     return write_weights(folder / "model.safetensors", list(encoder_tensors(config)), "F32")
 
 

@@ -135,9 +135,13 @@ def print_table(report):
 def plot(options):
     """Cost against the size of a batch or the length of a text, each in a process of its own for its peak memory."""
     word = "water "
+    inspected = subprocess.run([options.truevec, "inspect", options.model, "--json"], check=True, capture_output=True)
+    most_tokens = json.loads(inspected.stdout)["max_length"] or 8192
     tokens, rows = 1024, []
     while tokens <= 65536:
-        length = 256 if options.plot == "tokens" else tokens // 8
+        length = min(256, most_tokens) if options.plot == "tokens" else tokens // 8
+        if length > most_tokens:
+            break
         count = tokens // length if options.plot == "tokens" else 1
         texts = [word * (length - 2)] * count
         engine = Engine(options.plot_engine, options)
@@ -182,7 +186,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--fidelity-texts", type=int, default=60, help="texts whose cosines are taken")
     parser.add_argument("--model-shape", help="random weights of a published shape in place of --model: bert-base, "
-                        "xlmr-base, qwen3-embedding-0.6b, gte-qwen2-1.5b")
+                        "xlmr-base, qwen3-embedding-0.6b, gte-qwen2-1.5b; minilm-8192 for --plot length")
     parser.add_argument("--vllm-python", default=str(ROOT / ".venv/peers-vllm/bin/python"))
     parser.add_argument("--plot", choices=["tokens", "length"])
     parser.add_argument("--plot-engine", default="truevec")

@@ -279,6 +279,18 @@ class Bench(unittest.TestCase):
             self.assertGreater(row["seconds_median"], 0)
             self.assertLess(row.get("share_of_peak_cpu", 0), 1.2)
 
+    def test_fidelity_of_every_dtype_with_the_fallbacks_that_inspect_lists(self):
+        result = run("bench", MODEL, "--workload", "query", "--repeats", "1", "--fidelity", "--json", "-q")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        fidelity = {row["dtype"]: row for row in json.loads(result.stdout)["fidelity"]}
+        self.assertEqual(set(fidelity), {"bfloat16", "int8"})
+        for dtype, row in fidelity.items():
+            self.assertTrue(0.99 < row["cosine"]["worst"] <= row["cosine"]["mean"] < 1, row)
+            warnings = json.loads(run("inspect", MODEL, "--json", "--dtype", dtype).stdout)["warnings"]
+            self.assertEqual(row["fallbacks"], [text for text in warnings if "bfloat16 is used" in text])
+        table = run("bench", MODEL, "--workload", "query", "--repeats", "1", "--dtype", "int8", "-q").stdout.decode()
+        self.assertIn("int8: cosine with float32 worst 0.99", table)
+
     def test_the_same_texts_each_time(self):
         files = []
         for name in ("a", "b"):
