@@ -116,6 +116,20 @@ def make_encoder(name, folder, source):
     return write_weights(folder / "model.safetensors", list(encoder_tensors(config)), "F32")
 
 
+def make_static(folder, source):
+    """A table in model2vec's layout, which Sentence Transformers' StaticEmbedding reads as well."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer.update(truncation=None, padding=None, post_processor=None)
+    kinds = [("0", ".", "StaticEmbedding"), ("1", "1_Normalize", "Normalize")]
+    modules = [{"idx": int(n), "name": n, "path": path, "type": f"sentence_transformers.models.{kind}"}
+               for n, path, kind in kinds]
+    config = {"model_type": "model2vec", "architectures": ["StaticModel"], "normalize": True, "seq_length": 1000000}
+    for name, value in (("tokenizer.json", tokenizer), ("modules.json", modules), ("config.json", config)):
+        (folder / name).write_text(json.dumps(value, ensure_ascii=False) + "\n", encoding="utf-8")
+    return write_weights(folder / "model.safetensors", [("embeddings", (len(tokenizer["model"]["vocab"]), 256))], "F32")
+
+
 def tensors(config):
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     head = config.get("head_dim", hidden // config["num_attention_heads"])
@@ -172,14 +186,16 @@ def write_weights(path, shapes, dtype):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("shape", choices=sorted({**SHAPES, **ENCODERS}))
+    parser.add_argument("shape", choices=sorted({**SHAPES, **ENCODERS, "static-256": ()}))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tokenizer-from", type=Path, help="encoders: a directory with a WordPiece tokenizer.json")
     arguments = parser.parse_args()
-    if arguments.shape in ENCODERS:
+    if arguments.shape not in SHAPES:
         if arguments.tokenizer_from is None:
             parser.error(f"{arguments.shape} needs --tokenizer-from (tools/fetch_model.py gives a directory)")
-        print(f"{arguments.folder}: {make_encoder(arguments.shape, arguments.folder, arguments.tokenizer_from)} bytes of weights")
+        size = (make_static(arguments.folder, arguments.tokenizer_from) if arguments.shape == "static-256" else
+                make_encoder(arguments.shape, arguments.folder, arguments.tokenizer_from))
+        print(f"{arguments.folder}: {size} bytes of weights")
         return
     golden, shape = SHAPES[arguments.shape]
     shutil.copytree(GOLDEN / golden, arguments.folder, dirs_exist_ok=True,

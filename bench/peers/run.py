@@ -186,7 +186,8 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--fidelity-texts", type=int, default=60, help="texts whose cosines are taken")
     parser.add_argument("--model-shape", help="random weights of a published shape in place of --model: bert-base, "
-                        "xlmr-base, qwen3-embedding-0.6b, gte-qwen2-1.5b; minilm-8192 for --plot length")
+                        "xlmr-base, qwen3-embedding-0.6b, gte-qwen2-1.5b; static-256 with "
+                        "--engines truevec,sentence-transformers,model2vec; minilm-8192 for --plot length")
     parser.add_argument("--vllm-python", default=str(ROOT / ".venv/peers-vllm/bin/python"))
     parser.add_argument("--plot", choices=["tokens", "length"])
     parser.add_argument("--plot-engine", default="truevec")

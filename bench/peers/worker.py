@@ -197,7 +197,7 @@ ENGINES = {
     "openvino-bfloat16": lambda: openvino("bf16"),
     "vllm": lambda: vllm("float32"),
     "vllm-bfloat16": lambda: vllm("bfloat16"),
-    "model2vec": lambda: static("model2vec"),
+    "model2vec": model2vec,
 }
 
 
@@ -217,13 +217,10 @@ def vllm(dtype):
     return encode
 
 
-def static(library):
-    """A table of rows and nothing else: the same tokenizer.json and embeddings in each library."""
-    if library == "model2vec":
-        from model2vec import StaticModel
-        model = StaticModel.from_pretrained(MODEL)
-        return lambda texts: model.encode(texts, max_length=None, use_multiprocessing=False)
-    return sentence_transformers()
+def model2vec():
+    from model2vec import StaticModel
+    model = StaticModel.from_pretrained(MODEL)
+    return lambda texts: model.encode(texts, max_length=None, use_multiprocessing=False)
 
 
 def memory():
