@@ -1,5 +1,6 @@
-"""One engine in a process of its own, driven by JSON lines: {"texts": [...], "vectors": FILE or null} is answered by
-{"wall": s, "cpu": s, "rss": bytes}. Usage: worker.py ENGINE MODEL_DIRECTORY THREADS CACHE TRUEVEC_LIBRARY
+"""One engine in a process of its own, driven by JSON lines: {"texts": [...], "passes": N, "vectors": FILE or null} is
+answered by {"wall": [s of each pass], "cpu": s a pass, "rss": bytes, "peak": bytes}.
+Usage: worker.py ENGINE MODEL_DIRECTORY THREADS CACHE TRUEVEC_LIBRARY
 
 Every engine starts from raw texts. Those that pad get batches of 32 sorted by length, as sentence-transformers does."""
 import json
@@ -27,8 +28,10 @@ class Tokenized:
     def __init__(self):
         from tokenizers import Tokenizer
         self.tokenizer = Tokenizer.from_file(f"{MODEL}/tokenizer.json")
-        config = json.loads(Path(MODEL, "sentence_bert_config.json").read_text())
-        self.tokenizer.enable_truncation(config["max_seq_length"])
+        path = Path(MODEL, "sentence_bert_config.json")
+        config = json.loads(path.read_text()) if path.exists() else {}
+        self.tokenizer.enable_truncation(config.get("max_seq_length") or json.loads(
+            Path(MODEL, "config.json").read_text())["max_position_embeddings"])
         self.tokenizer.no_padding()
 
     def ids(self, texts):
@@ -57,12 +60,15 @@ def padded(rows):
 
 
 def export_onnx():
-    """Backbone, mean pooling and normalisation as one graph; cached."""
+    """Backbone, pooling (mean or last token, as the directory says) and normalisation as one graph; cached."""
     path = CACHE / "model.onnx"
     if path.exists():
         return path
     import torch
     from transformers import AutoModel
+
+    pooling = json.loads(Path(MODEL, "1_Pooling/config.json").read_text())
+    last = pooling.get("pooling_mode") == "lasttoken" or pooling.get("pooling_mode_lasttoken", False)
 
     class Pooled(torch.nn.Module):
         def __init__(self):
@@ -71,6 +77,9 @@ def export_onnx():
 
         def forward(self, input_ids, attention_mask):
             hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            if last:  # rows are padded on the right
+                at = (attention_mask.sum(1) - 1).reshape(-1, 1, 1).expand(-1, 1, hidden.shape[-1])
+                return torch.nn.functional.normalize(hidden.gather(1, at)[:, 0], dim=1)
             weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
             return torch.nn.functional.normalize((hidden * weights).sum(1) / weights.sum(1), dim=1)
 
@@ -108,11 +117,12 @@ def truevec(dtype):
     return encode
 
 
-def sentence_transformers(double=False):
+def sentence_transformers(double=False, bfloat16=False):
     import torch
     from sentence_transformers import SentenceTransformer
     torch.set_num_threads(THREADS)
-    model = SentenceTransformer(MODEL, device="cpu")
+    model = SentenceTransformer(MODEL, device="cpu",
+                                model_kwargs={"dtype": torch.bfloat16 if bfloat16 else torch.float32})
     if double:
         model = model.double()
         return lambda texts: np.stack([model.encode(text, show_progress_bar=False) for text in texts])
@@ -183,12 +193,41 @@ ENGINES = {
     "openvino-default": lambda: openvino(None),
     "ctranslate2": lambda: ctranslate2("float32"),
     "ctranslate2-int8": lambda: ctranslate2("int8"),
+    "sentence-transformers-bfloat16": lambda: sentence_transformers(bfloat16=True),
+    "openvino-bfloat16": lambda: openvino("bf16"),
+    "vllm": lambda: vllm("float32"),
+    "vllm-bfloat16": lambda: vllm("bfloat16"),
+    "model2vec": model2vec,
 }
 
 
-def rss():
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+def vllm(dtype):
+    os.environ.update(VLLM_CPU_OMP_THREADS_BIND="nobind", VLLM_CPU_KVCACHE_SPACE="1", VLLM_NO_USAGE_STATS="1",
+                      VLLM_ENABLE_V1_MULTIPROCESSING="0")
+    import torch
+    from vllm import LLM
+    torch.set_num_threads(THREADS)
+    engine = LLM(MODEL, runner="pooling", dtype=dtype, enforce_eager=True, disable_log_stats=True)
+    torch.set_num_threads(THREADS)
+    tokenized = Tokenized()
+
+    def encode(texts):
+        prompts = [{"prompt_token_ids": ids} for ids in tokenized.ids(texts)]
+        return np.array([out.outputs.embedding for out in engine.embed(prompts, use_tqdm=False)], np.float32)
+    return encode
+
+
+def model2vec():
+    from model2vec import StaticModel
+    model = StaticModel.from_pretrained(MODEL)
+    return lambda texts: model.encode(texts, max_length=None, use_multiprocessing=False)
+
+
+def memory():
+    """Resident now, and at most."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        lines = dict(line.split(":", 1) for line in file)
+    return {"rss": int(lines["VmRSS"].split()[0]) * 1024, "peak": int(lines["VmHWM"].split()[0]) * 1024}
 
 
 def main():
@@ -199,12 +238,16 @@ def main():
     print(json.dumps({"load": time.perf_counter() - start}), file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        cpu, wall = time.process_time(), time.perf_counter()
-        vectors = encode(request["texts"])
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        passes, walls = request.get("passes", 1), []
+        cpu = time.process_time()
+        for _ in range(passes):
+            wall = time.perf_counter()
+            vectors = encode(request["texts"])
+            walls.append(time.perf_counter() - wall)
+        cpu = time.process_time() - cpu
         if request.get("vectors"):
-            np.save(request["vectors"], vectors)
-        print(json.dumps({"wall": wall, "cpu": cpu, "rss": rss()}), file=answers, flush=True)
+            np.save(request["vectors"], np.asarray(vectors, np.float32))
+        print(json.dumps({"wall": walls, "cpu": cpu / passes, **memory()}), file=answers, flush=True)
 
 
 main()

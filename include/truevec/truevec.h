@@ -29,6 +29,9 @@ struct LoadParams {
   std::string dtype = "float32";       // float32, bfloat16, int8
   std::vector<std::string> overrides;  // "KEY=VALUE", as --override
   std::string as;                      // Sentence Transformers class for a directory that does not say; "" = dense
+  // A directory where packed weights are kept between starts, made when it is not there; "" = nowhere. A file in it is
+  // used only when it is whole and of the same checkpoint; failing to write one is no error.
+  std::string packed_cache;
 };
 
 struct EmbedParams {

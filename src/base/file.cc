@@ -88,6 +88,7 @@ Result<MappedFile> MappedFile::Open(const std::string& path, Code error_code) {
   MappedFile mapped;
   mapped.path_ = path;
   mapped.size_ = static_cast<size_t>(info.st_size);
+  mapped.stamp_ = {info.st_ino, static_cast<uint64_t>(info.st_size), info.st_mtim, info.st_ctim};
   if (mapped.size_ == 0) return mapped;
   void* data = ::mmap(nullptr, mapped.size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED) {
@@ -104,6 +105,7 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   data_ = std::exchange(other.data_, nullptr);
   size_ = std::exchange(other.size_, 0);
   path_ = std::move(other.path_);
+  stamp_ = other.stamp_;
   return *this;
 }
 
@@ -113,6 +115,15 @@ MappedFile::~MappedFile() {
 
 void MappedFile::ReleasePages() const {
   if (data_ != nullptr) ::madvise(data_, size_, MADV_DONTNEED);
+}
+
+void MappedFile::ReleasePages(std::span<const std::byte> part) const {
+  const auto* first = static_cast<const std::byte*>(data_);
+  if (data_ == nullptr || part.data() < first || part.data() + part.size() > first + size_) return;
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t begin = static_cast<size_t>(part.data() - first) / page * page;
+  ::madvise(static_cast<std::byte*>(data_) + begin, static_cast<size_t>(part.data() - first) + part.size() - begin,
+            MADV_DONTNEED);
 }
 
 Result<std::unique_ptr<AtomicFileWriter>> AtomicFileWriter::Create(const std::string& path) {

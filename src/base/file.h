@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <memory>
 #include <span>
 #include <string>
@@ -29,13 +30,24 @@ class MappedFile {
   ~MappedFile();
   std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
   const std::string& path() const { return path_; }
+  // What the file was when it was opened; changes with every write to it.
+  struct Stamp {
+    uint64_t inode = 0;
+    uint64_t size = 0;
+    timespec modified{};
+    timespec changed{};
+  };
+  const Stamp& stamp() const { return stamp_; }
   // Drops the pages from this process's memory; they come back from the file when touched.
   void ReleasePages() const;
+  // The same for the pages under `part`, which may lie anywhere.
+  void ReleasePages(std::span<const std::byte> part) const;
 
  private:
   void* data_ = nullptr;
   size_t size_ = 0;
   std::string path_;
+  Stamp stamp_;
 };
 
 // Writes to a temporary name beside `path`; Commit() flushes, fsyncs and renames. Destroyed without Commit, nothing

@@ -305,6 +305,20 @@ void NewLine(int indent, std::string* out) {
   out->append(static_cast<size_t>(indent) * 2, ' ');
 }
 
+// As json::serialize writes it; what needs no escapes is copied.
+void WriteString(std::string_view text, std::string* out) {
+  const bool plain = std::none_of(text.begin(), text.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\' || c == '\x7f';
+  });
+  if (!plain) {
+    *out += json::serialize(json::value(text));
+    return;
+  }
+  out->push_back('"');
+  out->append(text);
+  out->push_back('"');
+}
+
 void WriteContainer(const json::value& value, int indent, std::string* out) {
   const int inner = indent < 0 ? -1 : indent + 1;
   bool first = true;
@@ -318,7 +332,7 @@ void WriteContainer(const json::value& value, int indent, std::string* out) {
   if (is_object) {
     for (const auto& member : value.get_object()) {
       separate();
-      *out += json::serialize(json::value(member.key()));
+      WriteString(member.key(), out);
       *out += indent < 0 ? ":" : ": ";
       WriteValue(member.value(), inner, out);
     }
@@ -339,6 +353,8 @@ void WriteValue(const json::value& value, int indent, std::string* out) {
     const size_t begin = out->size();
     AppendDouble(out, value.get_double());
     if (out->find_first_of(".en", begin) == std::string::npos) *out += ".0";
+  } else if (value.is_string()) {
+    WriteString(value.get_string(), out);
   } else {
     *out += json::serialize(value);
   }

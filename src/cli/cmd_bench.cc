@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/thread_pool.h"
+#include "cli/bench_fidelity.h"
 #include "cli/bench_measure.h"
 #include "cli/bench_texts.h"
 #include "cli/command.h"
@@ -81,6 +82,7 @@ class BenchCommand : public Command {
         ->check(CLI::Range(1, 1000));
     app->add_option("--as", as_, "Which Sentence Transformers class loads a directory that does not say");
     app->add_flag("--peers", peers_, "Run other engines beside truevec, interleaved (./dev bench peers installs them)");
+    app->add_flag("--fidelity", fidelity_, "Cosines with float32 and int8's fallbacks for every dtype, not only --dtype");
     app->add_option("--write-texts", write_texts_, "Write the texts of the workloads as JSON to FILE and stop");
   }
   Status Run(const CommonOptions& common) override;
@@ -103,6 +105,7 @@ class BenchCommand : public Command {
   std::vector<std::string> workloads_;
   int repeats_ = 5;
   bool peers_ = false;
+  bool fidelity_ = false;
   std::shared_ptr<const Embedder> embedder_;
 };
 
@@ -256,6 +259,12 @@ Status BenchCommand::Run(const CommonOptions& common) {
     TV_ASSIGN_OR_RETURN(Row row, RunStart(common));
     rows.push_back(std::move(row));
   }
+  // After the memory was read: the other precisions are loaded here.
+  const std::vector<std::string> dtypes =
+      fidelity_ ? std::vector<std::string>{"bfloat16", "int8"} : std::vector<std::string>{common.dtype};
+  TV_ASSIGN_OR_RETURN(const std::vector<Fidelity> fidelities, MeasureFidelity(model_, common, as_, dtypes));
+  json::array fidelity;
+  for (const Fidelity& one : fidelities) fidelity.push_back(one.ToJson());
   json::array workloads;
   for (const Row& row : rows) workloads.push_back(row.ToJson(peak, threads));
   const json::object report = {{"schema", "truevec.bench/1"},
@@ -268,11 +277,13 @@ Status BenchCommand::Run(const CommonOptions& common) {
                                {"load_ms", load.wall * 1e3},
                                {"resident_bytes", memory.resident},
                                {"peak_bytes", memory.peak},
-                               {"workloads", std::move(workloads)}};
+                               {"workloads", std::move(workloads)},
+                               {"fidelity", std::move(fidelity)}};
   if (common.json) {
     std::printf("%s\n", WriteJson(report).c_str());
   } else {
     PrintTable(report);
+    for (const Fidelity& one : fidelities) one.Print();
   }
   return Status::Ok();
 }

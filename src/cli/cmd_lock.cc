@@ -47,7 +47,7 @@ std::vector<Probe> LockProbes(int64_t max_length) {
 Result<Lock> LockCommand::Make(const CommonOptions&, Lab* lab, Target* target, const std::vector<Probe>& given) const {
   Lock lock;
   TV_ASSIGN_OR_RETURN(lock.model, DescribeModelFiles(model_));
-  lock.fingerprint = lab->pipeline().spec().fingerprint;
+  lock.fingerprint = lab->pipeline().spec().fingerprint();
   lock.settings = LockSettings(lab->pipeline());
   std::vector<Probe> probes = LockProbes(lab->pipeline().max_length());
   probes.insert(probes.end(), given.begin(), given.end());

@@ -43,6 +43,7 @@ Result<ModelSet> ServeCommand::Load(const CommonOptions& common) const {
   params.dtype = common.dtype;
   params.overrides = common.overrides;
   params.as = options_.as;
+  params.packed_cache = common.PackedCacheDirectory();
   ModelSet served;
   for (size_t i = 0; i < options_.models.size(); ++i) {
     TV_ASSIGN_OR_RETURN(auto model,

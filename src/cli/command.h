@@ -26,6 +26,10 @@ struct CommonOptions {
   std::string cache_dir;  // "" = the environment's
   bool offline = false;
   std::string log_format = "text";  // text or json
+  std::string packed_cache;         // "" = DefaultPackedCache
+  bool no_packed_cache = false;
+
+  std::string PackedCacheDirectory() const;  // "" = none
 };
 
 class Command {

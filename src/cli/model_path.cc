@@ -74,6 +74,12 @@ std::string HubCache(const CommonOptions& common) {
   return Variable("HOME") + "/.cache/huggingface/hub";
 }
 
+std::string DefaultPackedCache() {
+  if (const std::string cache = Variable("XDG_CACHE_HOME"); !cache.empty()) return cache + "/truevec/packed";
+  const std::string home = Variable("HOME");
+  return home.empty() ? "" : home + "/.cache/truevec/packed";
+}
+
 Result<std::string> ResolveModelPath(const std::string& model, const CommonOptions& common) {
   if (model.empty()) return UsageError("MODEL is empty");
   if (IsDirectory(model) || FileExists(model)) return model;

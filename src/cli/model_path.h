@@ -16,6 +16,9 @@ Result<std::string> ResolveModelPath(const std::string& model, const CommonOptio
 
 // --cache-dir, SENTENCE_TRANSFORMERS_HOME, HF_HUB_CACHE, HF_HOME/hub, ~/.cache/huggingface/hub: the first that is set.
 std::string HubCache(const CommonOptions& common);
+// Where packed weights are kept between starts: $XDG_CACHE_HOME/truevec/packed, ~/.cache/truevec/packed; "" without a
+// home.
+std::string DefaultPackedCache();
 
 }  // namespace truevec::cli
 

@@ -58,6 +58,7 @@ Error ParseLoad(const char* options_json, LoadParams* params) {
   return ReadOptions(options_json, [params](const std::string& name, const JsonRef& value) -> Status {
     if (name == "dtype") return Assign(value.String(), &params->dtype);
     if (name == "as") return Assign(value.String(), &params->as);
+    if (name == "packed_cache") return Assign(value.String(), &params->packed_cache);
     if (name == "threads") return AssignInt(value.Int(), &params->threads);
     if (name == "override") {
       TV_RETURN_IF_ERROR(value.ExpectObject());

@@ -56,7 +56,7 @@ class PipelineEmbedder : public Embedder {
     return static_cast<size_t>(pipeline_->OutputWidth({params.normalize, params.truncate_dim, {}}));
   }
   int64_t max_length() const override { return pipeline_->max_length(); }
-  std::string fingerprint() const override { return pipeline_->spec().fingerprint; }
+  std::string fingerprint() const override { return pipeline_->spec().fingerprint(); }
   std::string InspectJson() const override { return WriteJson(InspectToJson(report_)); }
 
   Error Embed(std::span<const std::string_view> texts, const EmbedParams& params, std::span<float> out,
@@ -201,6 +201,7 @@ Error Embedder::Load(const std::string& path, const LoadParams& params, std::sha
     options.compute_type = *type;
     options.as = params.as;
     options.default_as = "dense";
+    options.packed_cache.directory = params.packed_cache;
     LoadReport report;
     auto pipeline = Pipeline::Load(path, options, &report);
     if (!pipeline.ok()) return ToError(pipeline.status());

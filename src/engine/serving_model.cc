@@ -81,10 +81,12 @@ Result<std::shared_ptr<const ServingModel>> ServingModel::Load(const std::string
   TV_ASSIGN_OR_RETURN(options.overrides, Overrides::Parse(params.overrides));
   TV_ASSIGN_OR_RETURN(options.compute_type, ComputeTypeByName(params.dtype));
   options.as = params.as;
+  options.packed_cache.directory = params.packed_cache;
   std::shared_ptr<ServingModel> model(new ServingModel());
   TV_ASSIGN_OR_RETURN(model->pipeline_, Pipeline::Load(path, options, &model->report_));
   model->labels_ = ReadLabels(path, model->pipeline_->labels());
   model->chat_ = ReadChat(path, model->report_.spec);
+  model->fingerprint_ = model->report_.spec.fingerprint();
   if (!calibration.empty()) {
     if (width != model->dimension()) {
       return InputError("the calibration vectors have " + std::to_string(width) + " values, the model's " +
@@ -104,6 +106,7 @@ std::shared_ptr<const ServingModel> ServingModel::Wrap(std::shared_ptr<const Pip
   model->pipeline_ = std::move(pipeline);
   model->report_ = std::move(report);
   model->labels_ = ReadLabels("", model->pipeline_->labels());
+  model->fingerprint_ = model->report_.spec.fingerprint();
   return model;
 }
 

@@ -39,7 +39,7 @@ class ServingModel {
   static std::shared_ptr<const ServingModel> Wrap(std::shared_ptr<const Pipeline> pipeline, LoadReport report);
 
   const Pipeline& pipeline() const { return *pipeline_; }
-  const std::string& fingerprint() const { return report_.spec.fingerprint; }
+  const std::string& fingerprint() const { return fingerprint_; }
   // dense, sparse, cross-encoder, multi-vector, static
   const std::string& as() const { return report_.spec.as; }
   bool gives_vectors() const { return as() == "dense" || as() == "static"; }
@@ -77,6 +77,7 @@ class ServingModel {
   ServingModel() = default;
   std::shared_ptr<const Pipeline> pipeline_;
   LoadReport report_;
+  std::string fingerprint_;  // every reply carries it
   std::vector<std::string> labels_;
   std::optional<QuantizationRanges> ranges_;
   Result<ChatTemplate> chat_ = UsageError("the model has no chat template");

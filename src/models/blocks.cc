@@ -1,6 +1,9 @@
 #include "models/blocks.h"
 
 #include <algorithm>
+#include <numeric>
+
+#include "weights/packed_cache.h"
 
 namespace truevec {
 
@@ -40,6 +43,30 @@ Result<Linear> LoadLinearNoBias(const WeightScope& scope, int64_t in, int64_t ou
   return LoadFusedLinear({scope}, in, {out}, type, false);
 }
 
+namespace {
+
+// From the cache of packed matrices, or packed now; then the weights' pages of the file are given back.
+Linear PackedLinearOf(const std::vector<WeightScope>& scopes, const std::vector<TensorView>& weights,
+                      const std::vector<TensorView>& biases, int64_t in, const std::vector<int64_t>& outs,
+                      ComputeType type) {
+  PackedCache* const cache = scopes[0].packed();
+  std::string name = std::to_string(static_cast<int>(type));
+  for (size_t i = 0; i < scopes.size(); ++i) {
+    name += " " + scopes[i].prefix() + (i < biases.size() && biases[i].present() ? "+" : "-");
+  }
+  if (cache != nullptr) {
+    std::optional<Linear> kept = cache->Find(name);
+    const int64_t out = std::accumulate(outs.begin(), outs.end(), int64_t{0});
+    if (kept && kept->in_features() == in && kept->out_features() == out) return std::move(*kept);
+  }
+  Linear linear = Linear::Pack(weights, biases, type);
+  if (cache != nullptr) cache->Add(name, linear);
+  for (const TensorView& weight : weights) scopes[0].store()->ReleaseTensor(weight);
+  return linear;
+}
+
+}  // namespace
+
 Result<Linear> LoadFusedLinear(const std::vector<WeightScope>& scopes, int64_t in, const std::vector<int64_t>& outs,
                                ComputeType type, bool bias) {
   std::vector<TensorView> weights;
@@ -51,7 +78,7 @@ Result<Linear> LoadFusedLinear(const std::vector<WeightScope>& scopes, int64_t i
     TV_ASSIGN_OR_RETURN(TensorView values, scopes[i].Get("bias", {outs[i]}));
     biases.push_back(std::move(values));
   }
-  Linear linear = Linear::Pack(weights, biases, type);
+  Linear linear = PackedLinearOf(scopes, weights, biases, in, outs, type);
   if (!linear.fallback_note().empty()) scopes[0].Note("bfloat16 is used: " + linear.fallback_note());
   return linear;
 }

@@ -18,15 +18,19 @@ std::string Hex(XXH128_hash_t hash) {
 
 }  // namespace
 
-void WeightHash::Add(std::string name, const TensorView& tensor) {
-  const size_t bytes = static_cast<size_t>(tensor.count()) * ElementBytes(tensor.dtype);
-  hashes_[std::move(name)] =
-      std::string(DTypeName(tensor.dtype)) + ShapeText(tensor.shape) + ":" + Hex(XXH3_128bits(tensor.data, bytes));
+void WeightHash::Add(std::string name, const TensorView& tensor, std::shared_ptr<const WeightStore> store) {
+  tensors_[std::move(name)] = {tensor, std::move(store)};
 }
 
 json::object WeightHash::ToJson() const {
   json::object object;
-  for (const auto& [name, hash] : hashes_) object[name] = hash;
+  for (const auto& [name, entry] : tensors_) {
+    const TensorView& tensor = entry.tensor;
+    const size_t bytes = static_cast<size_t>(tensor.count()) * ElementBytes(tensor.dtype);
+    object[name] =
+        std::string(DTypeName(tensor.dtype)) + ShapeText(tensor.shape) + ":" + Hex(XXH3_128bits(tensor.data, bytes));
+    if (entry.store != nullptr) entry.store->ReleaseTensor(tensor);
+  }
   return object;
 }
 

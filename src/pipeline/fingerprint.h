@@ -4,25 +4,32 @@
 #define TRUEVEC_PIPELINE_FINGERPRINT_H_
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/json.h"
 #include "tensor/tensor.h"
+#include "weights/weight_scope.h"
 
 namespace truevec {
 
 // Raised when a change of the code changes float32 bits.
 inline constexpr int kNumericsVersion = 2;
 
-// Hashes of the tensors that were used, by module and name.
+// The tensors that were used, by module and name; hashed when asked for.
 class WeightHash {
  public:
-  void Add(std::string name, const TensorView& tensor);
+  void Add(std::string name, const TensorView& tensor, std::shared_ptr<const WeightStore> store);
+  // {name: dtype, shape and hash}. Reads every tensor, and gives the pages of mapped files back as it goes.
   json::object ToJson() const;
 
  private:
-  std::map<std::string, std::string> hashes_;
+  struct Entry {
+    TensorView tensor;
+    std::shared_ptr<const WeightStore> store;  // keeps the tensor
+  };
+  std::map<std::string, Entry> tensors_;
 };
 
 // `description` must be canonical: the hash is over its text.

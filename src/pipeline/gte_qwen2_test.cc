@@ -115,7 +115,7 @@ TEST(GteQwen2, InspectSaysWhichFileDecided) {
   ASSERT_EQ(over->conflicts.size(), 2u);  // the override lost against nothing: config.json and the remote code lost
   EXPECT_EQ(over->conflicts[0].source.key, "is_causal");
   EXPECT_EQ(over->conflicts[1].source.key, "auto_map.AutoModel");
-  EXPECT_NE(report->spec.fingerprint, causal->spec.fingerprint);
+  EXPECT_NE(report->spec.fingerprint(), causal->spec.fingerprint());
 }
 
 // Without tokenization_qwen.py the reference's own class runs and appends nothing (golden.json's ids); with it, as the

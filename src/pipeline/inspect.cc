@@ -203,7 +203,7 @@ json::object InspectToJson(const LoadReport& report) {
   object["schema"] = "truevec.inspect/1";
   object["supported"] = Supported(report);
   object["refusals"] = refusals;
-  object["fingerprint"] = report.spec.fingerprint.empty() ? json::value() : json::value(report.spec.fingerprint);
+  object["fingerprint"] = report.spec.lazy_fingerprint == nullptr ? json::value() : json::value(report.spec.fingerprint());
   object["architecture"] = report.spec.architecture;
   object["parameters"] = report.parameters;
   object["dimension"] = report.dimension;
@@ -227,7 +227,7 @@ std::string InspectToText(const LoadReport& report) {
            ", max length " + (report.max_length > 0 ? std::to_string(report.max_length) : "unlimited");
   }
   out += "\n";
-  if (!spec.fingerprint.empty()) out += "  fingerprint " + spec.fingerprint + "\n";
+  if (spec.lazy_fingerprint != nullptr) out += "  fingerprint " + spec.fingerprint() + "\n";
   std::vector<std::string> refusals;
   for (const Refusal& refusal : spec.refusals) {
     const bool named = refusal.where.empty() || refusal.why.find(refusal.where) != std::string::npos;

@@ -101,6 +101,7 @@ struct LoadContext {
   // Input modules loaded so far (for tokenizer-dependent modules).
   const InputModule* input = nullptr;
   WeightHash* weight_hash = nullptr;
+  bool* packed_damaged = nullptr;  // set when packed weights came from a damaged cache file: load again without it
 
   // A reader of the module's config; leftovers are checked by Finish().
   ConfigReader Reader(const ModuleSpec& module) const;

@@ -110,20 +110,12 @@ Status LoadContext::FinishWeights(const ModuleSpec& module, const WeightScope& w
   const std::string where =
       module.path.empty() ? weights.store()->Description() : module.path + "/" + weights.store()->Description();
   const std::string prefix = module.path.empty() ? "" : module.path + "/";
-  constexpr int64_t kHashedBeforeRelease = int64_t{64} << 20;
-  int64_t hashed = 0;
   for (const std::string& name : weights.Used()) {
     const WeightEntry* entry = weights.store()->Find(name);
     if (entry == nullptr) continue;
     report->used_tensors.push_back(prefix + name);
     report->parameters += entry->view.count();
-    weight_hash->Add(module.type + "/" + name, entry->view);
-    // Hashing reads the whole file: memory for a piece of it at a time, beside the packed weights.
-    hashed += entry->view.count() * static_cast<int64_t>(ElementBytes(entry->view.dtype));
-    if (hashed >= kHashedBeforeRelease) {
-      weights.store()->ReleasePages();
-      hashed = 0;
-    }
+    weight_hash->Add(module.type + "/" + name, entry->view, weights.store());
   }
   weights.store()->ReleasePages();
   const std::vector<std::string> used = weights.Used();

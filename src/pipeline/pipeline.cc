@@ -16,6 +16,7 @@ namespace {
 class LoadedPipeline : public Pipeline {
  public:
   Status Init(const ModelDirectory& directory, const SpecOptions& options, ModelSpec spec, LoadReport* report);
+  bool packed_damaged() const { return packed_damaged_; }
 
   const ModelSpec& spec() const override { return spec_; }
   const Tokenizer& tokenizer() const override {
@@ -75,13 +76,15 @@ class LoadedPipeline : public Pipeline {
   Status LoadModules(const ModelDirectory& directory, const SpecOptions& options, LoadReport* report);
   void CheckOutput(const FeatureWidths& widths);
   Status LoadScoreActivation(const ModelDirectory& directory);
-  std::string ComputeFingerprint(const SpecOptions& options, const WeightHash& weights) const;
+  // Everything but the weights that changes a vector.
+  json::object DescribeAll(const SpecOptions& options) const;
 
   ModelSpec spec_;
   std::vector<std::unique_ptr<PipelineModule>> modules_;
   const InputModule* input_ = nullptr;  // modules_[0]
   int64_t dimension_ = 0;
   int64_t labels_ = 0;
+  bool packed_damaged_ = false;
   TorchActivation score_activation_;
 };
 
@@ -125,6 +128,7 @@ Status LoadedPipeline::LoadModules(const ModelDirectory& directory, const SpecOp
   context.report = report;
   context.widths = &widths;
   context.weight_hash = &weight_hash;
+  context.packed_damaged = &packed_damaged_;
   for (const ModuleSpec& module : spec_.modules) {
     if (module.type == "WeightedLayerPooling") context.layers_wanted = 1;
   }
@@ -146,7 +150,11 @@ Status LoadedPipeline::LoadModules(const ModelDirectory& directory, const SpecOp
   CheckOutput(widths);
   TV_RETURN_IF_ERROR(spec_.RefusalStatus());
   if (labels_ > 0) TV_RETURN_IF_ERROR(LoadScoreActivation(directory));
-  spec_.fingerprint = ComputeFingerprint(options, weight_hash);
+  spec_.lazy_fingerprint = std::make_shared<LazyText>(
+      [description = DescribeAll(options), weights = std::move(weight_hash)]() mutable {
+        description["weights"] = weights.ToJson();
+        return Fingerprint(description);
+      });
   return Status::Ok();
 }
 
@@ -196,7 +204,7 @@ Status LoadedPipeline::LoadScoreActivation(const ModelDirectory& directory) {
   return Status::Ok();
 }
 
-std::string LoadedPipeline::ComputeFingerprint(const SpecOptions& options, const WeightHash& weights) const {
+json::object LoadedPipeline::DescribeAll(const SpecOptions& options) const {
   json::array modules;
   for (const auto& module : modules_) modules.push_back(module->Describe());
   json::object settings;
@@ -211,14 +219,11 @@ std::string LoadedPipeline::ComputeFingerprint(const SpecOptions& options, const
   settings["prompts"] = prompts;
   settings["default_prompt_name"] = spec_.default_prompt_name;
   static constexpr std::array<std::string_view, 3> kComputeTypes = {"float32", "bfloat16", "int8"};
-  const json::object description = {
-      {"numerics", kNumericsVersion},
-      {"compute", kComputeTypes[static_cast<size_t>(options.compute_type)]},
-      {"modules", modules},
-      {"settings", settings},
-      {"truncate_dim", spec_.truncate_dim.has_value() ? json::value(*spec_.truncate_dim) : json::value()},
-      {"weights", weights.ToJson()}};
-  return Fingerprint(description);
+  return {{"numerics", kNumericsVersion},
+          {"compute", kComputeTypes[static_cast<size_t>(options.compute_type)]},
+          {"modules", std::move(modules)},
+          {"settings", std::move(settings)},
+          {"truncate_dim", spec_.truncate_dim.has_value() ? json::value(*spec_.truncate_dim) : json::value()}};
 }
 
 Result<std::string> LoadedPipeline::ResolvePrompt(const PromptChoice& choice) const {
@@ -489,7 +494,14 @@ Result<std::shared_ptr<const Pipeline>> Pipeline::Load(const std::string& direct
   TV_ASSIGN_OR_RETURN(ModelSpec spec, ResolveModelSpec(directory, options));
   TV_ASSIGN_OR_RETURN(const ModelDirectory files, ModelDirectory::Open(directory));
   auto pipeline = std::make_shared<LoadedPipeline>();
-  TV_RETURN_IF_ERROR(pipeline->Init(files, options, std::move(spec), report));
+  const Status loaded = pipeline->Init(files, options, std::move(spec), report);
+  if (pipeline->packed_damaged()) {
+    SpecOptions anew = options;
+    anew.packed_cache.read = false;
+    *report = LoadReport();
+    return Load(directory, anew, report);
+  }
+  TV_RETURN_IF_ERROR(loaded);
   return std::shared_ptr<const Pipeline>(std::move(pipeline));
 }
 

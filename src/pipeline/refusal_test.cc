@@ -80,7 +80,7 @@ std::string FingerprintOf(const std::string& folder, const std::vector<std::stri
   options.overrides = Overrides::Parse(overrides).value();
   const auto pipeline = Pipeline::Load(folder, options);
   EXPECT_TRUE(pipeline.ok()) << pipeline.status().message();
-  return pipeline.ok() ? (*pipeline)->spec().fingerprint : "";
+  return pipeline.ok() ? (*pipeline)->spec().fingerprint() : "";
 }
 
 TEST(FingerprintOfModels, IsTheSameForOldAndNewLayouts) {

@@ -10,6 +10,7 @@
 #include "pipeline/fingerprint.h"
 #include "pipeline/modules.h"
 #include "spec/remote_code.h"
+#include "weights/packed_cache.h"
 
 namespace truevec {
 namespace {
@@ -505,6 +506,10 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
   ConfigReader reader(model_config, &config.config_overrides, &context.spec->settings, "transformers 5");
   const auto& edit = context.options->edit_weights;
   const WeightScope weights(edit ? edit(backbone.weights) : backbone.weights);
+  const std::shared_ptr<PackedCache> packed =
+      PackedCache::Open(context.options->packed_cache, *weights.store(),
+                        std::to_string(static_cast<int>(context.options->compute_type)));
+  weights.SetPacked(packed);
   ModelOptions options;
   options.compute_type = context.options->compute_type;
   options.task = config.task;
@@ -548,6 +553,7 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
     }
     about["chat"] = encoder.chat()->Describe();
   }
+  if (packed != nullptr && !packed->Finish()) *context.packed_damaged = true;
   const bool adapter =
       std::find(module.forward_kwargs.begin(), module.forward_kwargs.end(), "task") != module.forward_kwargs.end();
   return LoadedModule(std::make_unique<Transformer>(std::move(config), std::move(encoder), std::move(model), max_length,

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/settings.h"
 #include "base/status.h"
 #include "tensor/ops.h"
+#include "weights/packed_cache.h"
 #include "weights/weight_scope.h"
 
 namespace truevec {
@@ -31,6 +33,8 @@ struct SpecOptions {
   std::string default_as;
   // The directory of a hub id (base models of PEFT adapters), or "" when there is none. May be unset.
   std::function<std::string(const std::string& id)> find_model;
+  // Where packed weights are kept between starts (weights/packed_cache.h); no directory: nowhere.
+  PackedCacheOptions packed_cache;
   // Wraps the tensors of each weight file before they are packed; only `diagnose` sets it, to inject faults.
   std::function<std::shared_ptr<const WeightStore>(std::shared_ptr<const WeightStore>)> edit_weights;
 };
@@ -60,6 +64,24 @@ struct ModuleSpec {
   }
 };
 
+// A text that is made when somebody asks for it the first time, by whichever thread that is.
+class LazyText {
+ public:
+  explicit LazyText(std::function<std::string()> make) : make_(std::move(make)) {}
+  const std::string& Get() const {
+    std::call_once(once_, [this] {
+      text_ = make_();
+      make_ = nullptr;
+    });
+    return text_;
+  }
+
+ private:
+  mutable std::once_flag once_;
+  mutable std::function<std::string()> make_;
+  mutable std::string text_;
+};
+
 struct ModelSpec {
   std::string directory;
   std::string model_type;    // SentenceTransformer, SparseEncoder, CrossEncoder, MultiVectorEncoder
@@ -79,8 +101,11 @@ struct ModelSpec {
   Settings settings;
   std::vector<Refusal> refusals;  // empty: the model is supported
   std::vector<std::string> warnings;
-  std::string fingerprint;
+  // Null until the model is loaded.
+  std::shared_ptr<const LazyText> lazy_fingerprint;
 
+  // CONTRACT section 7; "" for a model that is not loaded. The first call reads every weight.
+  std::string fingerprint() const { return lazy_fingerprint == nullptr ? std::string() : lazy_fingerprint->Get(); }
   void Refuse(std::string what, std::string where, std::string why) {
     refusals.push_back({std::move(what), std::move(where), std::move(why)});
   }

@@ -171,7 +171,7 @@ AlignedBytes::AlignedBytes(size_t count) : size_(count) {
 }
 
 AlignedBytes::~AlignedBytes() {
-  if (data_ != nullptr) munmap(data_, size_);
+  if (data_ != nullptr && owner_ == nullptr) munmap(data_, size_);
 }
 
 Linear::Linear() = default;

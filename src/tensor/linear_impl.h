@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,10 +20,14 @@ class AlignedBytes {
  public:
   AlignedBytes() = default;
   explicit AlignedBytes(size_t count);  // throws std::bad_alloc, as new does
+  // Memory of somebody else, read only, which `owner` keeps.
+  AlignedBytes(const std::byte* data, size_t size, std::shared_ptr<const void> owner)
+      : data_(const_cast<std::byte*>(data)), size_(size), owner_(std::move(owner)) {}
   AlignedBytes(AlignedBytes&& other) noexcept { *this = std::move(other); }
   AlignedBytes& operator=(AlignedBytes&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(owner_, other.owner_);
     return *this;
   }
   ~AlignedBytes();
@@ -30,12 +35,15 @@ class AlignedBytes {
   T* as() const {
     return static_cast<T*>(data_);
   }
+  size_t size() const { return size_; }
 
  private:
   void* data_ = nullptr;
   size_t size_ = 0;
+  std::shared_ptr<const void> owner_;  // null: the memory is this object's
 };
 
+// Every member is in PackedLinear (ops.h), which keeps it in a file.
 struct Linear::Impl {
   int64_t in = 0;
   int64_t out = 0;

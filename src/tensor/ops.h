@@ -5,6 +5,7 @@
 #define TRUEVEC_TENSOR_OPS_H_
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,6 +37,21 @@ enum class Activation {
 Result<Activation> ActivationByName(std::string_view name);
 void Activate(const ExecContext& ctx, Activation activation, Matrix x);  // in place
 
+// What a Linear is made of, for keeping it in a file (weights/packed_cache.h). The spans borrow.
+struct PackedLinear {
+  int64_t in = 0;
+  int64_t out = 0;
+  int64_t limit = 0;
+  int storage = 0;  // kernels::Weights
+  int type = 0;     // ComputeType
+  std::string note;
+  std::span<const std::byte> packed;  // at a page's start
+  std::span<const float> bias;
+  std::span<const float> column_scales;
+};
+// Changes when the code that packs or reads packed weights does: files of another layout are of no use.
+std::string_view PackedLayout();
+
 // y = x W^T + b with W [out, in] as PyTorch stores it; packed once at load for the chosen compute type.
 // kFloat32: the stored values, exactly (bfloat16 checkpoints stay 16 bits wide). kBFloat16: weights rounded to
 // bfloat16, float32 activations and sums. kInt8: int8 weights with a scale per output, int16 activations with a scale
@@ -49,6 +65,10 @@ class Linear {
   // Any floating dtype; `bias` may be absent. Several weights with the same in_features are stacked along `out`
   // (fused QKV) when more than one is given; biases must then be all present or all absent.
   static Linear Pack(std::span<const TensorView> weights, std::span<const TensorView> biases, ComputeType type);
+  // Views of what Pack made, and a Linear over such views: `owner` keeps `packed`, the rest is copied. FromPacked is null
+  // when sizes do not fit together.
+  PackedLinear ToPacked() const;
+  static std::optional<Linear> FromPacked(const PackedLinear& packed, std::shared_ptr<const void> owner);
   int64_t in_features() const;
   int64_t out_features() const;
   // What Pack chose: int8 is refused for matrices that it would change too much, and bfloat16 taken.

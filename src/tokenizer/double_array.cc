@@ -66,35 +66,29 @@ class Builder {
     taken_[unit / 64] |= uint64_t{1} << (unit % 64);
     while (first_ < taken_.size() && taken_[first_] == ~uint64_t{0}) ++first_;
   }
-  bool IsTaken(uint32_t unit) const { return (taken_[unit / 64] >> (unit % 64) & 1) != 0; }
-  // The first free unit at or after `from`.
-  uint32_t NextFree(uint32_t from) {
-    for (size_t word = from / 64; word < taken_.size(); ++word) {
-      uint64_t free = ~taken_[word];
-      if (word == from / 64) free &= ~uint64_t{0} << (from % 64);
-      if (free != 0) return static_cast<uint32_t>(word * 64 + static_cast<size_t>(std::countr_zero(free)));
-    }
-    const auto end = static_cast<uint32_t>(taken_.size() * 64);
-    Grow(taken_.size() * 64 * 3 / 2);
-    return end;
+  // A bit for each of the 64 units from `unit` on: 1 for those that are free. REQUIRES: unit + 128 <= units.
+  uint64_t FreeFrom(uint32_t unit) const {
+    const size_t word = unit / 64;
+    const unsigned shift = unit % 64;
+    const uint64_t low = ~taken_[word] >> shift;
+    return shift == 0 ? low : low | ~taken_[word + 1] << (64 - shift);
   }
 
-  // A base at which all labels are free. Sets of several labels give up on crowded stretches after a few tries, which
-  // costs some room and keeps the build linear.
+  // A base at which all labels are free, 64 candidates at a time. Sets of several labels give up on crowded stretches
+  // after a few rounds, which costs some room and keeps the build linear.
   uint32_t Place(const std::vector<uint8_t>& labels) {
-    constexpr int kTries = 128;
+    constexpr int kRounds = 2;
     const bool several = labels.size() > 1;
     uint32_t unit = static_cast<uint32_t>(first_ * 64);
     if (several) unit = std::max(unit, several_from_);
-    for (int tries = 0;; ++tries) {
-      unit = NextFree(std::max<uint32_t>(unit, labels.front()));
-      const uint32_t base = unit - labels.front();
-      if (base + 256 > taken_.size() * 64) Grow(std::max<size_t>(base + 512, taken_.size() * 64 * 3 / 2));
-      if (std::all_of(labels.begin(), labels.end(), [&](uint8_t label) { return !IsTaken(base + label); })) {
-        if (several && tries >= kTries) several_from_ = unit;
-        return base;
-      }
-      ++unit;
+    uint32_t base = unit - std::min<uint32_t>(unit, labels.front());
+    for (int round = 0;; ++round, base += 64) {
+      if (base + 384 > taken_.size() * 64) Grow(std::max<size_t>(base + 512, taken_.size() * 64 * 3 / 2));
+      uint64_t free = ~uint64_t{0};
+      for (size_t i = 0; i < labels.size() && free != 0; ++i) free &= FreeFrom(base + labels[i]);
+      if (free == 0) continue;
+      if (several && round >= kRounds) several_from_ = base + labels.front();
+      return base + static_cast<uint32_t>(std::countr_zero(free));
     }
   }
 

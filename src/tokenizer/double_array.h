@@ -3,6 +3,7 @@
 #ifndef TRUEVEC_TOKENIZER_DOUBLE_ARRAY_H_
 #define TRUEVEC_TOKENIZER_DOUBLE_ARRAY_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,41 @@ struct DoubleArrayShape {
 };
 // REQUIRES: keys sorted by bytes (as std::string_view), unique, none empty.
 DoubleArrayShape BuildDoubleArray(const std::vector<std::string_view>& keys);
+
+// Keys with their values, brought into the order that BuildDoubleArray wants.
+template <typename Value>
+class SortedKeys {
+ public:
+  explicit SortedKeys(size_t expected) { rows_.reserve(expected); }
+  void Add(std::string_view key, const Value& value) { rows_.push_back({FirstBytes(key), key, value}); }
+  void Sort() {
+    std::sort(rows_.begin(), rows_.end(),
+              [](const Row& a, const Row& b) { return a.first != b.first ? a.first < b.first : a.key < b.key; });
+    for (const Row& row : rows_) {
+      keys_.push_back(row.key);
+      values_.push_back(row.value);
+    }
+  }
+  const std::vector<std::string_view>& keys() const { return keys_; }
+  const std::vector<Value>& values() const { return values_; }
+
+ private:
+  struct Row {
+    uint64_t first;  // most comparisons end here, without a look at the text
+    std::string_view key;
+    Value value;
+  };
+  static uint64_t FirstBytes(std::string_view key) {
+    uint64_t first = 0;
+    for (size_t i = 0; i < sizeof first; ++i) {
+      first = first << 8 | (i < key.size() ? static_cast<uint8_t>(key[i]) : 0);
+    }
+    return first;
+  }
+  std::vector<Row> rows_;
+  std::vector<std::string_view> keys_;
+  std::vector<Value> values_;
+};
 
 template <typename Value>
 class DoubleArray {

@@ -17,9 +17,10 @@ namespace {
 class HfTokenizer : public Tokenizer {
  public:
   explicit HfTokenizer(TokenizerParts parts) : parts_(std::move(parts)) {
+    tokens_.reserve(parts_.model->vocabulary().size());
     for (const auto& [token, id] : parts_.model->vocabulary()) SetToken(id, token);
-    model_tokens_ = tokens_;
     for (const AddedToken& token : parts_.added.tokens()) {
+      replaced_.emplace(token.id, Find(token.id));  // the first: what the model has there
       SetToken(token.id, token.content);
       added_ids_.emplace(token.content, token.id);
       added_[token.id] = &token;
@@ -53,8 +54,8 @@ class HfTokenizer : public Tokenizer {
     return found->second;
   }
   std::optional<std::string> IdToToken(int32_t id) const override {
-    if (id < 0 || static_cast<size_t>(id) >= tokens_.size()) return std::nullopt;
-    return tokens_[static_cast<size_t>(id)];
+    const std::string* token = Find(id);
+    return token == nullptr ? std::nullopt : std::optional(*token);
   }
   bool IsSpecial(int32_t id) const override { return special_ids_.contains(id); }
   std::vector<int32_t> PrefixIds() const override { return Around(true); }
@@ -70,7 +71,15 @@ class HfTokenizer : public Tokenizer {
  private:
   void SetToken(int32_t id, const std::string& token) {
     if (static_cast<size_t>(id) >= tokens_.size()) tokens_.resize(static_cast<size_t>(id) + 1);
-    tokens_[static_cast<size_t>(id)] = token;
+    tokens_[static_cast<size_t>(id)] = &token;
+  }
+  const std::string* Find(int32_t id) const {
+    return id < 0 || static_cast<size_t>(id) >= tokens_.size() ? nullptr : tokens_[static_cast<size_t>(id)];
+  }
+  // The token of the model alone, where an added token has the same id.
+  const std::string* FindInModel(int32_t id) const {
+    const auto replaced = replaced_.find(id);
+    return replaced != replaced_.end() ? replaced->second : Find(id);
   }
   std::vector<int32_t> Around(bool before) const {
     std::vector<int32_t> ids;
@@ -101,8 +110,8 @@ class HfTokenizer : public Tokenizer {
   TokenizerParts parts_;
   std::unique_ptr<IdsEncoder> ids_encoder_;  // null: the parts have no form without offsets
   mutable ScratchPool scratches_;
-  std::vector<std::optional<std::string>> tokens_;        // by id, added tokens first
-  std::vector<std::optional<std::string>> model_tokens_;  // by id, of the model alone
+  std::vector<const std::string*> tokens_;                      // by id, of parts_; null: none; added tokens win
+  std::unordered_map<int32_t, const std::string*> replaced_;    // what added tokens have taken the place of
   std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> added_ids_;
   std::unordered_map<int32_t, const AddedToken*> added_;  // by id
   std::unordered_set<std::string> special_contents_;
@@ -192,8 +201,8 @@ Encoding HfTokenizer::Part(const Tokenized& tokenized, int sequence) const {
   const size_t size = tokenized.tokens.size();
   for (const Token& token : tokenized.tokens) {
     out.ids.push_back(token.id);
-    const auto id = static_cast<size_t>(token.id);
-    out.tokens.push_back(id < model_tokens_.size() && model_tokens_[id] ? *model_tokens_[id] : "");
+    const std::string* text = FindInModel(token.id);
+    out.tokens.push_back(text == nullptr ? "" : *text);
     out.offsets.emplace_back(token.begin, token.end);
   }
   for (const auto& [index, text] : tokenized.texts) out.tokens[index] = text;
@@ -379,6 +388,25 @@ Result<std::string> HfTokenizer::Decode(const std::vector<int32_t>& ids, bool sk
   return out;
 }
 
+// `root` without what changes no ids, as WriteJson would write it: in the order that json::object::erase leaves, which
+// puts the last member in the place of the erased one.
+std::string WriteCanonical(const json::object& root) {
+  std::vector<json::string_view> keys;
+  for (const auto& member : root) keys.push_back(member.key());
+  for (const std::string_view name : {"truncation", "padding", "decoder", "version"}) {
+    const auto found = std::find(keys.begin(), keys.end(), name);
+    if (found == keys.end()) continue;
+    *found = keys.back();
+    keys.pop_back();
+  }
+  std::string out = "{";
+  for (const json::string_view key : keys) {
+    if (out.size() > 1) out += ',';
+    out += WriteJson(json::value(key)) + ":" + WriteJson(root.at(key));
+  }
+  return out + "}";
+}
+
 Result<Side> ParseDirection(const JsonRef& json) {
   TV_ASSIGN_OR_RETURN(const std::string direction, json.String());
   if (direction != "Left" && direction != "Right") return json.TypeError("Left or Right");
@@ -453,9 +481,7 @@ Result<TokenizerParts> ParseTokenizerJson(const JsonRef& root, bool keep_padding
       TV_ASSIGN_OR_RETURN(parts.padding, ParsePadding(padding));
     }
   }
-  json::value canonical = root.value();
-  for (const char* name : {"truncation", "padding", "decoder", "version"}) canonical.get_object().erase(name);
-  parts.canonical = WriteJson(canonical);
+  parts.canonical = WriteCanonical(root.value().get_object());
   return parts;
 }
 

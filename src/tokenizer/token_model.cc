@@ -1,7 +1,5 @@
 #include "tokenizer/token_model.h"
 
-#include <unordered_set>
-
 #include "tokenizer/component_json.h"
 
 namespace truevec {
@@ -11,16 +9,17 @@ Result<Vocabulary> ParseVocabulary(const JsonRef& json) {
   constexpr int64_t kMaxId = int64_t{1} << 24;
   Vocabulary vocabulary;
   vocabulary.reserve(json.size());
-  std::unordered_set<int32_t> seen;
-  seen.reserve(json.size());
+  std::vector<bool> seen(json.size());
   for (const auto& member : json.value().get_object()) {
     if (!member.value().is_int64() || member.value().get_int64() < 0 || member.value().get_int64() >= kMaxId) {
       return json[member.key()].TypeError("a token id in [0, 2^24)");
     }
     const auto id = static_cast<int32_t>(member.value().get_int64());
-    if (!seen.insert(id).second) {
+    if (static_cast<size_t>(id) >= seen.size()) seen.resize(static_cast<size_t>(id) + 1);
+    if (seen[static_cast<size_t>(id)]) {
       return ModelError(json[member.key()].Where() + ": id " + std::to_string(id) + " is given to two tokens");
     }
+    seen[static_cast<size_t>(id)] = true;
     vocabulary.emplace(std::string(member.key()), id);
   }
   return vocabulary;

@@ -48,14 +48,12 @@ class WordPieceEncoder : public WordEncoder {
 
  private:
   static DoubleArray<int32_t> MakeTrie(const Vocabulary& vocabulary) {
-    std::vector<std::string_view> keys;
+    SortedKeys<int32_t> sorted(vocabulary.size());
     for (const auto& [token, id] : vocabulary) {
-      if (!token.empty()) keys.push_back(token);
+      if (!token.empty()) sorted.Add(token, id);
     }
-    std::sort(keys.begin(), keys.end());
-    std::vector<int32_t> ids;
-    for (const std::string_view key : keys) ids.push_back(vocabulary.find(key)->second);
-    return {keys, ids, -1};
+    sorted.Sort();
+    return {sorted.keys(), sorted.values(), -1};
   }
   static int64_t CountCharacters(std::string_view word) {
     return std::count_if(word.begin(), word.end(), [](char c) { return (c & 0xC0) != 0x80; });

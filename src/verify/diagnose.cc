@@ -337,7 +337,7 @@ Result<Diagnosis> Diagnose(Lab* lab, Target* target, const std::vector<Probe>& p
   TV_ASSIGN_OR_RETURN(const auto ids, lab->Ids(o.texts, {}));
   for (const auto& list : ids) d.lengths.push_back(static_cast<int64_t>(list.size()));
   d.model = {
-      {"directory", lab->directory()}, {"fingerprint", lab->pipeline().spec().fingerprint}, {"prompt", lab->prompt()}};
+      {"directory", lab->directory()}, {"fingerprint", lab->pipeline().spec().fingerprint()}, {"prompt", lab->prompt()}};
   Evidence e;
   e.seen = &o;
   e.reference = &reference;

@@ -43,6 +43,7 @@ class EditedStore : public WeightStore {
   std::vector<std::string> Names() const override { return store_->Names(); }
   std::string Description() const override { return store_->Description(); }
   void ReleasePages() const override { store_->ReleasePages(); }
+  void ReleaseTensor(const TensorView& tensor) const override { store_->ReleaseTensor(tensor); }
 
  private:
   std::shared_ptr<const WeightStore> store_;

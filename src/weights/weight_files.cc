@@ -1,6 +1,7 @@
 #include "weights/weight_files.h"
 
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -66,8 +67,29 @@ class MappedStore : public WeightStore {
     return names;
   }
   std::string Description() const override { return description_; }
+  WeightIdentity Identity() const override {
+    WeightIdentity identity;
+    const auto text = [](const timespec& t) { return std::to_string(t.tv_sec) + "." + std::to_string(t.tv_nsec); };
+    for (const MappedFile& file : files_) {
+      const MappedFile::Stamp& s = file.stamp();
+      std::error_code error;
+      const std::filesystem::path path = std::filesystem::canonical(file.path(), error);
+      if (error) return {};
+      if (identity.place.empty()) identity.place = path.string();
+      identity.files += path.string() + " " + std::to_string(s.size) + " " + text(s.modified) + " " + text(s.changed) +
+                        " " + std::to_string(s.inode) + "\n";
+      for (const timespec& t : {s.modified, s.changed}) {
+        if (t.tv_sec > identity.changed.tv_sec) identity.changed = t;
+      }
+    }
+    return identity;
+  }
   void ReleasePages() const override {
     for (const MappedFile& file : files_) file.ReleasePages();
+  }
+  void ReleaseTensor(const TensorView& tensor) const override {
+    const size_t bytes = static_cast<size_t>(tensor.count()) * ElementBytes(tensor.dtype);
+    for (const MappedFile& file : files_) file.ReleasePages({static_cast<const std::byte*>(tensor.data), bytes});
   }
 
  private:

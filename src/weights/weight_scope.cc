@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <set>
 
+#include "weights/packed_cache.h"
+
 namespace truevec {
 
 struct WeightScope::Account {
   std::set<std::string, std::less<>> used;
   std::set<std::string, std::less<>> ignored;
   std::vector<std::string> notes;
+  std::shared_ptr<PackedCache> packed;
 };
 
 namespace {
@@ -95,6 +98,10 @@ std::vector<std::string> WeightScope::Leftovers() const {
 }
 
 std::vector<std::string> WeightScope::Used() const { return {account_->used.begin(), account_->used.end()}; }
+
+void WeightScope::SetPacked(std::shared_ptr<PackedCache> packed) const { account_->packed = std::move(packed); }
+
+PackedCache* WeightScope::packed() const { return account_->packed.get(); }
 
 void WeightScope::Note(const std::string& text) const {
   account_->notes.push_back((prefix_.empty() ? "" : prefix_.substr(0, prefix_.size() - 1) + ": ") + text);

@@ -3,6 +3,7 @@
 #ifndef TRUEVEC_WEIGHTS_WEIGHT_SCOPE_H_
 #define TRUEVEC_WEIGHTS_WEIGHT_SCOPE_H_
 
+#include <ctime>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,15 @@ struct WeightEntry {
   std::string file;  // relative to the model directory
 };
 
+// What tells a checkpoint on a disk from another, or from itself after a change, without reading it.
+struct WeightIdentity {
+  std::string place;   // its directory, links resolved; empty: there is none (merged, edited, made in memory)
+  std::string files;   // name, size, times and inode of each file
+  timespec changed{};  // the latest change
+};
+
+class PackedCache;  // packed_cache.h
+
 // All tensors of a checkpoint (one file, shards, a .bin, adapters merged), by name. Owns mappings and buffers.
 class WeightStore {
  public:
@@ -27,8 +37,11 @@ class WeightStore {
   virtual const WeightEntry* Find(std::string_view name) const = 0;
   virtual std::vector<std::string> Names() const = 0;  // sorted
   virtual std::string Description() const = 0;         // "model.safetensors" for messages
+  virtual WeightIdentity Identity() const { return {}; }
   // Gives mapped pages back to the system once all is packed; tables that are read in place come back on use.
   virtual void ReleasePages() const {}
+  // The same for the pages of one of its tensors, and perhaps of its neighbours' ends.
+  virtual void ReleaseTensor(const TensorView& tensor) const { (void)tensor; }
 };
 
 // A cheap handle: (store, prefix). Copies share the account of what was read. Not for concurrent use.
@@ -57,6 +70,9 @@ class WeightScope {
   // Full names that nobody read or ignored, sorted (of the whole store).
   std::vector<std::string> Leftovers() const;
   std::vector<std::string> Used() const;
+  // Where loaders look for packed matrices first, and leave those that they packed; null: nowhere.
+  void SetPacked(std::shared_ptr<PackedCache> packed) const;
+  PackedCache* packed() const;
   // Remarks of loaders for the user, with the tensor's name: a layer that keeps more precision than was asked for.
   void Note(const std::string& text) const;
   std::vector<std::string> Notes() const;  // of the whole store

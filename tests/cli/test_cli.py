@@ -279,6 +279,18 @@ class Bench(unittest.TestCase):
             self.assertGreater(row["seconds_median"], 0)
             self.assertLess(row.get("share_of_peak_cpu", 0), 1.2)
 
+    def test_fidelity_of_every_dtype_with_the_fallbacks_that_inspect_lists(self):
+        result = run("bench", MODEL, "--workload", "query", "--repeats", "1", "--fidelity", "--json", "-q")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        fidelity = {row["dtype"]: row for row in json.loads(result.stdout)["fidelity"]}
+        self.assertEqual(set(fidelity), {"bfloat16", "int8"})
+        for dtype, row in fidelity.items():
+            self.assertTrue(0.99 < row["cosine"]["worst"] <= row["cosine"]["mean"] < 1, row)
+            warnings = json.loads(run("inspect", MODEL, "--json", "--dtype", dtype).stdout)["warnings"]
+            self.assertEqual(row["fallbacks"], [text for text in warnings if "bfloat16 is used" in text])
+        table = run("bench", MODEL, "--workload", "query", "--repeats", "1", "--dtype", "int8", "-q").stdout.decode()
+        self.assertIn("int8: cosine with float32 worst 0.99", table)
+
     def test_the_same_texts_each_time(self):
         files = []
         for name in ("a", "b"):
@@ -326,6 +338,42 @@ class Precision(unittest.TestCase):
         self.assertEqual(json.loads(run("version", "--json", "--isa", "scalar").stdout)["isa"], "scalar")
         self.assertEqual(json.loads(run("version", "--json", env={"TRUEVEC_ISA": "scalar"}).stdout)["isa"], "scalar")
         self.assertEqual(run("version", "--isa", "mmx").returncode, 2)
+
+
+class PackedCache(Folder):
+    """Packed weights kept between starts (src/pipeline/packed_cache_test.cc has the faults)."""
+
+    def files(self, folder):
+        return sorted(path for path in Path(folder).rglob("*") if path.is_file())
+
+    def test_where_it_is_and_that_it_changes_no_byte(self):
+        plain = run("embed", MODEL, "a text", "--no-packed-cache").stdout
+        home = self.folder / "home"
+        for env in ({"HOME": home, "XDG_CACHE_HOME": ""}, {"XDG_CACHE_HOME": home / "xdg"}):
+            for _ in range(2):
+                self.assertEqual(run("embed", MODEL, "a text", env={k: str(v) for k, v in env.items()}).stdout, plain)
+        self.assertEqual([path.parent for path in self.files(home)],
+                         [home / ".cache/truevec/packed", home / "xdg/truevec/packed"])
+        own = self.folder / "own"
+        self.assertEqual(run("embed", MODEL, "a text", "--packed-cache", own).stdout, plain)
+        self.assertEqual(len(self.files(own)), 1)
+        self.assertEqual(self.files(own)[0].stat().st_mode & 0o777, 0o600)
+
+    def test_a_home_that_cannot_be_written_is_no_error(self):
+        plain = run("embed", MODEL, "a text", "--no-packed-cache").stdout
+        for home in ("/proc/nobody", "/dev/null", ""):
+            result = run("embed", MODEL, "a text", env={"HOME": home, "XDG_CACHE_HOME": ""})
+            self.assertEqual((result.returncode, result.stdout, result.stderr), (0, plain, b""))
+
+    def test_starts_at_once_share_it(self):
+        plain = run("embed", MODEL, "a text", "--no-packed-cache").stdout
+        own = self.folder / "own"
+        command = [BINARY, "embed", str(MODEL), "a text", "--packed-cache", str(own)]
+        starts = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(6)]
+        for start in starts:
+            self.assertEqual((start.communicate(timeout=60)[0], start.returncode), (plain, 0))
+        self.assertEqual(len(self.files(own)), 1)
+
 
 if __name__ == "__main__":
     unittest.main()
