@@ -60,8 +60,10 @@ void CompareLockIds(const Lock& lock, Target* target, Diagnosis* d) {
     const auto ids = target->Tokenize(lock.cases[i].text);
     if (!ids.ok()) return;
     if (*ids == lock.cases[i].ids) continue;
-    d->id_differences.push_back("case " + std::to_string(i) + ": " + std::to_string(ids->size()) + " ids, " +
-                                std::to_string(lock.cases[i].ids.size()) + " in the lock");
+    IdDifference row{"case " + std::to_string(i), "the target", {}, {}};
+    for (const int32_t id : lock.cases[i].ids) row.reference.emplace_back(id, std::to_string(id));
+    for (const int32_t id : *ids) row.target.emplace_back(id, std::to_string(id));
+    d->id_differences.push_back(std::move(row));
   }
 }
 

@@ -118,6 +118,8 @@ bool NormsAgree(const Comparison& c) {
   return c.norm_ratio_min >= 1 - slack && c.norm_ratio_max <= 1 + slack;
 }
 
+bool LengthsAgree(const Comparison& c) { return c.norm_ratio_min >= 1 - 1e-3 && c.norm_ratio_max <= 1 + 1e-3; }
+
 double NeighbourOverlap(std::span<const Vector> a, std::span<const Vector> b, size_t k) {
   const size_t n = a.size();
   if (n < 2) return 1;

@@ -43,6 +43,8 @@ struct Comparison {
 Comparison Compare(std::span<const Vector> reference, std::span<const Vector> target);
 // Norms agree within what rounding explains.
 bool NormsAgree(const Comparison& comparison);
+// Norms are the same, whatever the directions.
+bool LengthsAgree(const Comparison& comparison);
 
 // Share of each text's k nearest others that both sets agree on, averaged: the user-level effect.
 double NeighbourOverlap(std::span<const Vector> a, std::span<const Vector> b, size_t k);

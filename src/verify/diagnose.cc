@@ -13,14 +13,6 @@ namespace {
 
 constexpr double kSearchSeconds = 40;  // of CPU time
 
-double Noise(const Observations& o) {
-  double noise = 0;
-  for (const Asked& asked : o.again) {
-    noise = std::max(noise, CosineDistance(o.singles[asked.texts[0]], asked.vectors[0]));
-  }
-  return std::min(noise, 1.0);
-}
-
 double Geometry(const std::vector<Vector>& a, const std::vector<Vector>& b) {
   std::vector<double> x;
   std::vector<double> y;
@@ -45,15 +37,30 @@ double Geometry(const std::vector<Vector>& a, const std::vector<Vector>& b) {
   return xx == 0 || yy == 0 ? 0 : xy / std::sqrt(xx * yy);
 }
 
-// As ids that the target's own /tokenize gives, when it has one: special tokens and a few traps.
-void CompareIds(Target* target, Lab* lab, const Observations& o, Diagnosis* d) {
-  for (size_t i = 0; i < std::min<size_t>(o.texts.size(), 8); ++i) {
-    const auto theirs = target->Tokenize(o.texts[i]);
-    if (!theirs.ok()) return;
+constexpr size_t kIdProbes = 8;
+
+std::vector<std::pair<int32_t, std::string>> Pieces(const Lab& lab, const std::vector<int32_t>& ids) {
+  std::vector<std::pair<int32_t, std::string>> pieces;
+  for (const int32_t id : ids) pieces.emplace_back(id, lab.pipeline().tokenizer().IdToToken(id).value_or("?"));
+  return pieces;
+}
+
+// Ids that the target's own /tokenize gives, when it has one, else those that the causes make.
+void CompareIds(Target* target, Lab* lab, const Observations& o, const Combination& fitted, Diagnosis* d) {
+  if (!lab->pipeline().has_tokenizer()) return;
+  bool tells = true;
+  for (size_t i = 0; i < o.texts.size() && d->id_differences.size() < kIdProbes; ++i) {
+    auto theirs = tells && i < kIdProbes ? target->Tokenize(o.texts[i]) : EndpointError("not asked");
+    if (!theirs.ok() && i == 0) tells = false;
+    std::string by = "the target";
+    if (!theirs.ok() && !tells) {
+      by = "the causes";
+      const auto simulated = lab->Ids({o.texts[i]}, fitted);
+      if (simulated.ok()) theirs = (*simulated)[0];
+    }
     const auto ours = lab->Ids({o.texts[i]}, {});
-    if (!ours.ok() || (*ours)[0] == *theirs) continue;
-    d->id_differences.push_back(o.probes[i].name + ": " + std::to_string(theirs->size()) + " ids instead of " +
-                                std::to_string((*ours)[0].size()));
+    if (!theirs.ok() || !ours.ok() || (*ours)[0] == *theirs) continue;
+    d->id_differences.push_back({o.probes[i].name, by, Pieces(*lab, (*ours)[0]), Pieces(*lab, *theirs)});
   }
 }
 
@@ -94,6 +101,8 @@ void ClaimSearch(const SearchResult& result, const Observations& o, Lab* lab, Di
     }
     const double confidence = result.ties.empty() ? (result.exact ? 0.99 : 0.9) : 0.6;
     Cause* cause = AddCause(d, h->cause, h->variant, confidence, h->says, before, after);
+    cause->parameter = h->parameter;
+    cause->value = h->value;
     if (!tokens.empty() && h->edit.ChangesText()) cause->evidence.push_back(tokens);
     if (h->cause == "client-text-changed" && (h->variant == "strip" || h->variant == "collapse")) {
       cause->evidence.push_back("Sentence Transformers up to 5.3 stripped texts itself: the same vectors");
@@ -137,11 +146,23 @@ std::string OtherName(const Diagnosis& d, const Lab& lab) {
   if (const json::value* path = d.about.if_contains("model_path"); path != nullptr && path->is_string()) {
     told = std::string(path->get_string());
   }
-  const auto base = [](std::string name) {
+  // Only what is a name from a hub or a file: servers also show aliases.
+  if (told.find('/') == std::string::npos && !told.ends_with(".gguf")) return "";
+  const auto plain = [](std::string name) {
     while (name.ends_with('/')) name.pop_back();
-    return name.substr(name.find_last_of('/') + 1);
+    std::string letters;
+    for (const char c : name.substr(name.find_last_of('/') + 1)) {
+      if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
+        letters += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      }
+    }
+    return letters;
   };
-  return told.empty() || base(told) == base(lab.directory()) ? "" : told;
+  const std::string own = plain(lab.directory());
+  const std::string theirs = plain(told);
+  // "all-MiniLM-L6-v2-Q8_0.gguf" is the same model.
+  const bool same = own == theirs || (own.size() >= 8 && theirs.find(own) != std::string::npos);
+  return same ? "" : told;
 }
 
 void ClaimUnknown(const SearchResult& result, const Evidence& e, const Lab& lab, Diagnosis* d) {
@@ -153,8 +174,10 @@ void ClaimUnknown(const SearchResult& result, const Evidence& e, const Lab& lab,
     }
   }
   const std::string other = OtherName(*d, lab);
+  // Another trained model: its space has nothing to do with this one's, yet like texts are alike in both.
   const double best = *std::min_element(d->comparison.distance.begin(), d->comparison.distance.end());
-  if (!other.empty() || (best > 0.6 && d->geometry > 0.3 && d->geometry < 0.999)) {
+  const bool unrelated = best > 0.6 && std::abs(1 - d->comparison.mean) < 0.1;
+  if (!other.empty() || (unrelated && d->geometry > 0.3 && d->geometry < 0.999)) {
     AddCause(d, "wrong-model", "", other.empty() ? 0.6 : 0.8,
              other.empty()
                  ? "no text is near the reference's, yet the texts lie to each other as in another trained model"
@@ -205,6 +228,8 @@ bool ClaimNumeric(Search* search, const Trial& fitted, Diagnosis* d) {
                               result.exact ? 0.97 : 0.5 + 0.4 * result.correlation, result.hypothesis->says, before,
                               1 - result.trial.worst);
       cause->evidence.push_back(text);
+      cause->parameter = result.hypothesis->parameter;
+      cause->value = result.hypothesis->value;
       return true;
     }
   }
@@ -220,6 +245,26 @@ bool ClaimNumeric(Search* search, const Trial& fitted, Diagnosis* d) {
 }
 
 }  // namespace
+
+double NoiseOf(const Observations& o) {
+  double noise = 0;
+  for (const Asked& asked : o.again) {
+    noise = std::max(noise, CosineDistance(o.singles[asked.texts[0]], asked.vectors[0]));
+  }
+  return std::min(noise, 1.0);
+}
+
+void FillDiagnosis(const Observations& o, Target* target, const std::vector<Vector>& reference, Diagnosis* d) {
+  d->probes = o.probes;
+  d->refused = o.refused;
+  d->about = target->About();
+  d->dialect = target->Dialect();
+  d->comparison = Compare(reference, o.singles);
+  if (d->comparison.same_dimension) {
+    d->neighbour_overlap = NeighbourOverlap(reference, o.singles, 5);
+    d->geometry = Geometry(reference, o.singles);
+  }
+}
 
 void Conclude(const DiagnoseOptions& options, Diagnosis* d) {
   const Comparison& c = d->comparison;
@@ -245,19 +290,7 @@ using Clock = std::chrono::steady_clock;
 
 double Since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-void Fill(const Observations& o, Target* target, const std::vector<Vector>& reference, Diagnosis* d) {
-  d->probes = o.probes;
-  d->refused = o.refused;
-  d->about = target->About();
-  d->dialect = target->Dialect();
-  d->comparison = Compare(reference, o.singles);
-  if (d->comparison.same_dimension) {
-    d->neighbour_overlap = NeighbourOverlap(reference, o.singles, 5);
-    d->geometry = Geometry(reference, o.singles);
-  }
-}
-
-Status FindCauses(Lab* lab, const Evidence& e, Diagnosis* d) {
+Status FindCauses(Lab* lab, Target* target, const Evidence& e, Diagnosis* d) {
   const Observations& o = *e.seen;
   const bool hopeless = StructuralCauses(e, d);
   const bool random = std::any_of(d->causes.begin(), d->causes.end(), [](const Cause& c) {
@@ -305,8 +338,9 @@ Status FindCauses(Lab* lab, const Evidence& e, Diagnosis* d) {
           d->explained = result.best.distance;
         } else if (!d->comparison.same_dimension) {
           DimensionCauses(e, d);
-        } else if (!ClaimNumeric(&*search, *base, d)) {
+        } else if (!ClaimNumeric(&*search, *base, d) && !ForeignIds(e, lab, d)) {
           ClaimUnknown(result, e, *lab, d);
+          ExplainUnknown(e, lab, target, d);
         }
         RuleOut(result, d);
       }
@@ -314,6 +348,7 @@ Status FindCauses(Lab* lab, const Evidence& e, Diagnosis* d) {
   }
   if (!hopeless && !random) BatchCauses(e, lab, fitted, d);
   if (!hopeless) NormCauses(e, lab, fitted, d);
+  if (!d->causes.empty()) CompareIds(target, lab, o, fitted, d);
   return Status::Ok();
 }
 
@@ -333,7 +368,7 @@ Result<Diagnosis> Diagnose(Lab* lab, Target* target, const std::vector<Probe>& p
   }
   TV_ASSIGN_OR_RETURN(const Observations o, Observe(target, probes, lengths));
   TV_ASSIGN_OR_RETURN(const std::vector<Vector> reference, lab->Reference(o.texts));
-  Fill(o, target, reference, &d);
+  FillDiagnosis(o, target, reference, &d);
   TV_ASSIGN_OR_RETURN(const auto ids, lab->Ids(o.texts, {}));
   for (const auto& list : ids) d.lengths.push_back(static_cast<int64_t>(list.size()));
   d.model = {
@@ -341,10 +376,9 @@ Result<Diagnosis> Diagnose(Lab* lab, Target* target, const std::vector<Probe>& p
   Evidence e;
   e.seen = &o;
   e.reference = &reference;
-  e.noise = Noise(o);
+  e.noise = NoiseOf(o);
   if (options.find_causes) {
-    TV_RETURN_IF_ERROR(FindCauses(lab, e, &d));
-    if (!d.causes.empty()) CompareIds(target, lab, o, &d);
+    TV_RETURN_IF_ERROR(FindCauses(lab, target, e, &d));
   } else {
     StructuralCauses(e, &d);
     BatchCauses(e, nullptr, {}, &d);
@@ -370,11 +404,11 @@ Result<Diagnosis> DiagnoseStored(const std::vector<Probe>& probes, const std::ve
     while (probes[p].text != o.texts[i]) ++p;
     kept.push_back(reference[p]);
   }
-  Fill(o, target, kept, &d);
+  FillDiagnosis(o, target, kept, &d);
   Evidence e;
   e.seen = &o;
   e.reference = &kept;
-  e.noise = Noise(o);
+  e.noise = NoiseOf(o);
   StructuralCauses(e, &d);
   if (!d.comparison.same_dimension && d.causes.empty()) DimensionCauses(e, &d);
   BatchCauses(e, nullptr, {}, &d);
@@ -386,35 +420,6 @@ Result<Diagnosis> DiagnoseStored(const std::vector<Probe>& probes, const std::ve
     d.verdict = "different";
     d.notes.push_back("the target refuses texts of the lock");
   }
-  return d;
-}
-
-Result<Diagnosis> DiagnoseAlone(Target* target, const std::vector<Probe>& probes) {
-  const Clock::time_point start = Clock::now();
-  Diagnosis d;
-  d.target = target->Description();
-  std::vector<int64_t> lengths;
-  for (const Probe& probe : probes) {
-    lengths.push_back(1 + std::count(probe.text.begin(), probe.text.end(), ' '));
-  }
-  TV_ASSIGN_OR_RETURN(const Observations o, Observe(target, probes, lengths));
-  Fill(o, target, o.singles, &d);
-  Evidence e;
-  e.seen = &o;
-  e.noise = Noise(o);
-  StructuralCauses(e, &d);
-  BatchCauses(e, nullptr, {}, &d);
-  double low = INFINITY;
-  double high = 0;
-  for (const Vector& v : o.singles) {
-    low = std::min(low, Norm(v));
-    high = std::max(high, Norm(v));
-  }
-  d.notes.push_back("dimension " + std::to_string(o.singles[0].size()) + ", norms from " + std::to_string(low) +
-                    " to " + std::to_string(high));
-  d.requests = target->Requests();
-  d.seconds = Since(start);
-  d.verdict = d.causes.empty() ? "inconclusive" : "different";
   return d;
 }
 

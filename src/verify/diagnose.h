@@ -16,8 +16,17 @@ struct Cause {
   std::string variant;
   double confidence = 0;
   double cosine_before = 0, cosine_after = 0;  // worst text
+  std::string parameter;                       // a number or name that was estimated, or ""
+  json::value value = nullptr;
   std::vector<std::string> evidence;
   std::string fix;
+};
+
+// Token ids of a probe that differ from the reference's.
+struct IdDifference {
+  std::string probe;
+  std::string by;  // who says so: "the target" (its own /tokenize) or "the causes" (as simulated)
+  std::vector<std::pair<int32_t, std::string>> reference, target;  // id and piece
 };
 
 struct Diagnosis {
@@ -39,7 +48,7 @@ struct Diagnosis {
   std::vector<std::string> notes;
   // First intermediate that differs, of local pairs: name and relative error; and all of them.
   std::vector<std::pair<std::string, double>> layers;
-  std::vector<std::string> id_differences;  // probes whose ids differ from the reference's, by the target's own account
+  std::vector<IdDifference> id_differences;
   int64_t requests = 0;
   double seconds = 0;
 };
@@ -53,8 +62,14 @@ Result<Diagnosis> Diagnose(Lab* lab, Target* target, const std::vector<Probe>& p
 // Against stored vectors (a lock), without a model: the comparison and what shows without a forward pass.
 Result<Diagnosis> DiagnoseStored(const std::vector<Probe>& probes, const std::vector<Vector>& reference, Target* target,
                                  const DiagnoseOptions& options);
-// Without anything to compare with: repeatability, batches, norms, encodings.
+// Without anything to compare with: repeatability, batches, norms, encodings, case and accents, the length limit.
 Result<Diagnosis> DiagnoseAlone(Target* target, const std::vector<Probe>& probes);
+
+// Largest distance between two answers to one request.
+double NoiseOf(const Observations& observations);
+// Probes, what the target says, and the comparison with `reference`.
+void FillDiagnosis(const Observations& observations, Target* target, const std::vector<Vector>& reference,
+                   Diagnosis* d);
 
 // Steps of the above, one file each. All append to d->causes.
 struct Evidence {
@@ -66,6 +81,10 @@ struct Evidence {
 bool StructuralCauses(const Evidence& evidence, Diagnosis* d);
 void NormCauses(const Evidence& evidence, Lab* lab, const Combination& fitted, Diagnosis* d);
 void BatchCauses(const Evidence& evidence, Lab* lab, const Combination& fitted, Diagnosis* d);
+// The vocabulary searched for the id that a one-token text reached the model as; true when a cause was added.
+bool ForeignIds(const Evidence& evidence, Lab* lab, Diagnosis* d);
+// Whether the target is right when it is given the reference's ids: evidence for an unknown cause.
+void ExplainUnknown(const Evidence& evidence, Lab* lab, Target* target, Diagnosis* d);
 // Whole-number outputs: which kind, and the vectors turned back to floats. Empty: none.
 std::string OutputQuantization(const std::vector<Vector>& reference, std::vector<Vector>* target, double* after);
 // Adds a cause; the same id again only adds its evidence.

@@ -37,32 +37,83 @@ bool ShiftRows(const WeightEntry& entry, int64_t shift, std::vector<float>* valu
   return true;
 }
 
+double PlainFrequency(double theta, int64_t i, int64_t dim) {
+  const auto exponent = static_cast<float>(2 * i) / static_cast<float>(dim);
+  return static_cast<double>(1.0f / static_cast<float>(std::pow(static_cast<float>(theta), exponent)));
+}
+
+std::string Short(double value) {
+  return value == std::floor(value) && value < 1e15 ? std::to_string(static_cast<int64_t>(value))
+                                                    : WriteJson(json::value(value));
+}
+
+// `where`: tables of this base only; 0: all.
+Hypothesis ThetaRow(double base, double where) {
+  Hypothesis row;
+  row.cause = "rope-theta";
+  row.variant = (where > 0 ? Short(where) + " -> " : "") + Short(base);
+  row.says = "with rotary base " + Short(base) + (where > 0 ? " in place of " + Short(where) : "") +
+             " the vectors agree";
+  row.parameter = "rope_theta";
+  row.value = base;
+  row.at = [where](double value) { return ThetaRow(value, where); };
+  row.edit.simulation = [base, where](Simulation* s) {
+    s->rope = [base, where](double theta, int64_t i, int64_t dim) {
+      return PlainFrequency(where > 0 && theta != where ? theta : base, i, dim);
+    };
+  };
+  return row;
+}
+
+Hypothesis LinearRow(double theta, double factor) {
+  Hypothesis row;
+  row.cause = "rope-scaling";
+  row.variant = "linear " + Short(factor);
+  row.says = "with linear rotary scaling by " + Short(factor) + " the vectors agree";
+  row.parameter = "factor";
+  row.value = factor;
+  row.at = [theta](double value) { return LinearRow(theta, value); };
+  row.edit.simulation = [theta, factor](Simulation* s) {
+    s->rope = [theta, factor](double, int64_t i, int64_t dim) { return PlainFrequency(theta, i, dim) / factor; };
+  };
+  return row;
+}
+
+Hypothesis NtkRow(double theta, double factor) {
+  Hypothesis row;
+  row.cause = "rope-scaling";
+  row.variant = "ntk " + Short(factor);
+  row.says = "with NTK rotary scaling by " + Short(factor) + " the vectors agree";
+  row.parameter = "factor";
+  row.value = factor;
+  row.edit.simulation = [theta, factor](Simulation* s) {
+    s->rope = [theta, factor](double, int64_t i, int64_t dim) {
+      return PlainFrequency(theta * std::pow(factor, static_cast<double>(dim) / static_cast<double>(dim - 2)), i, dim);
+    };
+  };
+  return row;
+}
+
 void AddRope(const ModelTraits& model, Hypotheses* out) {
   if (model.thetas.empty()) return;
-  const auto plain = [](double theta, int64_t i, int64_t dim) {
-    const auto exponent = static_cast<float>(2 * i) / static_cast<float>(dim);
-    return static_cast<double>(1.0f / static_cast<float>(std::pow(static_cast<float>(theta), exponent)));
-  };
-  const auto add = [&](const char* cause, const std::string& variant, const std::string& says,
-                       std::function<double(double, int64_t, int64_t)> rope) {
-    AddHypothesis(out, cause, variant, says)->simulation = [rope](Simulation* s) { s->rope = rope; };
-  };
   std::vector<double> bases = model.thetas;
   for (const double base : {10000.0, 100000.0, 160000.0, 500000.0, 1000000.0, 1000.0}) {
     if (std::find(bases.begin(), bases.end(), base) == bases.end()) bases.push_back(base);
   }
   const bool one = model.thetas.size() == 1;
   for (const double base : bases) {
-    if (one && base == model.thetas[0]) continue;
-    const std::string text = WriteJson(json::value(static_cast<int64_t>(base)));
-    add("rope-theta", one ? text : "all layers " + text, "with rotary base " + text + " the vectors agree",
-        [plain, base](double, int64_t i, int64_t dim) { return plain(base, i, dim); });
+    if (!one || base != model.thetas[0]) out->push_back(ThetaRow(base, 0));
+    for (const double where : model.thetas) {
+      if (!one && base != where) out->push_back(ThetaRow(base, where));
+    }
   }
   if (model.thetas.size() == 2) {
     const double a = model.thetas[0];
     const double b = model.thetas[1];
-    add("rope-theta", "swapped", "with the two rotary bases swapped the vectors agree",
-        [plain, a, b](double theta, int64_t i, int64_t dim) { return plain(theta == a ? b : a, i, dim); });
+    AddHypothesis(out, "rope-theta", "swapped", "with the two rotary bases swapped the vectors agree")->simulation =
+        [a, b](Simulation* s) {
+          s->rope = [a, b](double theta, int64_t i, int64_t dim) { return PlainFrequency(theta == a ? b : a, i, dim); };
+        };
   }
   const Setting* scaling = model.pipeline->spec().settings.Find("rope_scaling");
   if (scaling == nullptr) scaling = model.pipeline->spec().settings.Find("rope_parameters");
@@ -74,19 +125,34 @@ void AddRope(const ModelTraits& model, Hypotheses* out) {
   const Setting* stated = model.pipeline->spec().settings.Find("rope_theta");
   const double theta =
       stated != nullptr && stated->value.is_number() ? JsonRef(&stated->value, "").Double().value() : model.thetas[0];
-  add("rope-scaling", "off", "without the rotary scaling the vectors agree",
-      [plain, theta](double, int64_t i, int64_t dim) { return plain(theta, i, dim); });
+  AddHypothesis(out, "rope-scaling", "off", "without the rotary scaling the vectors agree")->simulation =
+      [theta](Simulation* s) {
+        s->rope = [theta](double, int64_t i, int64_t dim) { return PlainFrequency(theta, i, dim); };
+      };
   std::vector<double> factors = {2, 4, 8};
-  if (factor > 1) factors.insert(factors.begin(), factor);
+  if (factor > 1 && factor != 2 && factor != 4 && factor != 8) factors.insert(factors.begin(), factor);
   for (const double f : factors) {
-    const std::string text = WriteJson(json::value(f));
-    add("rope-scaling", "linear " + text, "with linear rotary scaling by " + text + " the vectors agree",
-        [plain, theta, f](double, int64_t i, int64_t dim) { return plain(theta, i, dim) / f; });
-    add("rope-scaling", "ntk " + text, "with NTK rotary scaling by " + text + " the vectors agree",
-        [plain, theta, f](double, int64_t i, int64_t dim) {
-          return plain(theta * std::pow(f, static_cast<double>(dim) / static_cast<double>(dim - 2)), i, dim);
-        });
+    out->push_back(LinearRow(theta, f));
+    out->push_back(NtkRow(theta, f));
   }
+}
+
+// Reach of every sliding window in tokens; a model's own one-sided or two-sided shape stays.
+Hypothesis WindowRow(int64_t reach) {
+  Hypothesis row;
+  row.cause = "sliding-window";
+  row.variant = "reach " + std::to_string(reach);
+  row.says = "with sliding windows that reach " + std::to_string(reach) + " tokens the vectors agree";
+  row.parameter = "window_reach";
+  row.value = reach;
+  row.at = [](double value) { return WindowRow(static_cast<int64_t>(value)); };
+  row.edit.simulation = [reach](Simulation* s) {
+    s->attention = [reach](AttentionSpec* spec) {
+      if (spec->window_left >= 0) spec->window_left = reach;
+      if (spec->window_right >= 0) spec->window_right = reach;
+    };
+  };
+  return row;
 }
 
 void AddWindows(const ModelTraits& model, Hypotheses* out) {
@@ -100,15 +166,7 @@ void AddWindows(const ModelTraits& model, Hypotheses* out) {
   };
   add("off", "without the sliding window the vectors agree",
       [](AttentionSpec* s) { s->window_left = s->window_right = -1; });
-  const auto scaled = [](int64_t window, int64_t up, int64_t down) { return window < 0 ? window : window * up / down; };
-  add("half", "with half the window the vectors agree", [scaled](AttentionSpec* s) {
-    s->window_left = scaled(s->window_left, 1, 2);
-    s->window_right = scaled(s->window_right, 1, 2);
-  });
-  add("double", "with twice the window the vectors agree", [scaled](AttentionSpec* s) {
-    s->window_left = scaled(s->window_left, 2, 1);
-    s->window_right = scaled(s->window_right, 2, 1);
-  });
+  for (const int64_t reach : {4, 8, 16, 32, 63, 64, 65, 127, 128, 256, 512, 1024}) out->push_back(WindowRow(reach));
   for (const int64_t by : {-1, 1}) {
     add(by < 0 ? "one less" : "one more", "with the window off by one the vectors agree", [by](AttentionSpec* s) {
       if (s->window_left >= 0) s->window_left += by;
@@ -116,6 +174,28 @@ void AddWindows(const ModelTraits& model, Hypotheses* out) {
     });
   }
   add("causal", "with only the left half of the window the vectors agree", [](AttentionSpec* s) { s->causal = true; });
+}
+
+Hypothesis PaddedRow(int64_t total) {
+  Hypothesis row;
+  row.cause = "padding-attended";
+  row.variant = "to " + std::to_string(total);
+  row.says = "with unmasked padding to " + std::to_string(total) + " tokens the vectors agree";
+  row.parameter = "padded_length";
+  row.value = total;
+  row.at = [](double value) { return PaddedRow(static_cast<int64_t>(value)); };
+  row.edit.ids = [total](const Part& part, const IdContext& c) {
+    std::vector<int32_t> ids = part.text.ids;
+    const auto wanted = static_cast<size_t>(total);
+    if (ids.size() >= wanted || (c.max_positions > 0 && total > c.max_positions)) return std::vector<Part>{part};
+    const size_t real = ids.size();
+    ids.resize(wanted, c.pad);
+    Part padded = WithIds(part, std::move(ids));
+    padded.text.pooling_mask.assign(wanted, 0);
+    std::fill_n(padded.text.pooling_mask.begin(), real, uint8_t{1});
+    return std::vector<Part>{padded};
+  };
+  return row;
 }
 
 }  // namespace
@@ -127,6 +207,8 @@ void AddPositionHypotheses(const ModelTraits& model, Hypotheses* out) {
         ->weights = [shift](const WeightEntry& entry, std::vector<float>* values) {
       return IsPositionTable(entry.name) && entry.view.shape.size() == 2 && ShiftRows(entry, shift, values);
     };
+    out->back().parameter = "offset";
+    out->back().value = shift;
   }
   AddRope(model, out);
   AddHypothesis(out, "token-type", "omitted", "without token type embeddings the vectors agree")->weights =
@@ -158,21 +240,7 @@ void AddAttentionHypotheses(const ModelTraits& model, Hypotheses* out) {
     add("architecture-component", "alibi", "without ALiBi the vectors agree",
         [](AttentionSpec* s) { s->alibi_slopes = nullptr; });
   }
-  for (const int64_t total : {16, 32, 64, 128, 256, 512}) {
-    Edit* edit = AddHypothesis(out, "padding-attended", "to " + std::to_string(total),
-                               "with unmasked padding to " + std::to_string(total) + " tokens the vectors agree");
-    edit->ids = [total](const Part& part, const IdContext& c) {
-      std::vector<int32_t> ids = part.text.ids;
-      const auto wanted = static_cast<size_t>(total);
-      if (ids.size() >= wanted || (c.max_positions > 0 && total > c.max_positions)) return std::vector<Part>{part};
-      const size_t real = ids.size();
-      ids.resize(wanted, c.pad);
-      Part padded = WithIds(part, std::move(ids));
-      padded.text.pooling_mask.assign(wanted, 0);
-      std::fill_n(padded.text.pooling_mask.begin(), real, uint8_t{1});
-      return std::vector<Part>{padded};
-    };
-  }
+  for (const int64_t total : {16, 32, 64, 128, 256, 512}) out->push_back(PaddedRow(total));
 }
 
 void AddForwardHypotheses(const ModelTraits& model, Hypotheses* out) {
@@ -204,6 +272,8 @@ void AddForwardHypotheses(const ModelTraits& model, Hypotheses* out) {
     AddHypothesis(out, "layernorm", "eps " + text, "with norm epsilon " + text + " the vectors agree")->simulation =
         [eps](Simulation* s) { s->norm_eps = eps; };
     out->back().numeric = true;
+    out->back().parameter = "layer_norm_eps";
+    out->back().value = eps;
   }
 }
 

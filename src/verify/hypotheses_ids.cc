@@ -199,6 +199,19 @@ void AddSpecialTokenHypotheses(const ModelTraits& model, Hypotheses* out) {
                [](const IdContext& c) { return Pair(Join(c.prefix, c.prefix, {}), Join(c.suffix, c.suffix, {})); });
   }
   AddWrongEos(model, out);
+  for (const int32_t by : {1, -1, 2, -2, 3, -3}) {
+    const std::string text = (by > 0 ? "+" : "") + std::to_string(by);
+    Edit* edit = AddHypothesis(out, "foreign-token-ids", "ids " + text,
+                               "with every token id of the text moved by " + text + " the vectors agree");
+    out->back().parameter = "id_offset";
+    out->back().value = by;
+    const int32_t most = model.pipeline->tokenizer().max_id();
+    edit->ids = [by, most](const Part& part, const IdContext& c) {
+      Ids content = ContentOf(part, c);
+      for (int32_t& id : content) id = std::clamp<int32_t>(id + by, 0, most);
+      return std::vector<Part>{WithIds(part, Join(c.prefix, content, c.suffix))};
+    };
+  }
 }
 
 void AddTokenizerHypotheses(const ModelTraits& model, Hypotheses* out) {

@@ -28,37 +28,63 @@ Edit* OnLong(Hypotheses* out, const char* cause, const std::string& variant, con
   return edit;
 }
 
-void AddChunks(Hypotheses* out, const std::string& variant, const char* says, int64_t size, int64_t overlap,
-               bool weighted) {
-  Edit* edit = AddHypothesis(out, "chunk-averaging", variant, says);
-  out->back().long_only = true;
-  edit->untruncated = true;
-  edit->ids = [size, overlap, weighted](const Part& part, const IdContext& c) {
+void NormalizeVector(Vector* v) {
+  const double norm = Norm(*v);
+  if (norm == 0) return;
+  for (float& x : *v) x = static_cast<float>(x / norm);
+}
+
+}  // namespace
+
+Hypothesis MaxLengthRow(int64_t length) {
+  Hypothesis row;
+  row.cause = "max-length";
+  row.variant = std::to_string(length);
+  row.says = "cut at " + row.variant + " tokens the vectors agree";
+  row.edit.max_length = length;
+  row.long_only = true;
+  row.parameter = "max_length";
+  row.value = length;
+  return row;
+}
+
+Hypothesis ChunkRow(const Chunks& how) {
+  Hypothesis row;
+  row.cause = "chunk-averaging";
+  row.variant = (how.size > 0 ? "chunks of " + std::to_string(how.size) : "chunks of the limit") +
+                (how.overlap > 0 ? ", overlap " + std::to_string(how.overlap) : "") +
+                (how.weighted ? ", by length" : ", plain mean") + (how.raw ? ", before normalising" : "");
+  row.says = "with long texts averaged over " + row.variant + " the vectors agree";
+  row.long_only = true;
+  row.parameter = "chunk_size";
+  row.value = how.size > 0 ? json::value(how.size) : json::value("the limit");
+  row.edit.untruncated = true;
+  if (how.raw) {
+    row.edit.normalize = false;
+    row.edit.output = NormalizeVector;
+  }
+  row.edit.ids = [how](const Part& part, const IdContext& c) {
     const Ids content = ContentOf(part, c);
-    const size_t step = size > 0 ? static_cast<size_t>(size) : Limit(c, content.size());
+    const size_t step = how.size > 0 ? static_cast<size_t>(how.size) : Limit(c, content.size());
     if (content.size() <= step) return std::vector<Part>{WithIds(part, Join(c.prefix, content, c.suffix))};
     std::vector<Part> parts;
-    for (size_t at = 0; at < content.size(); at += step - static_cast<size_t>(overlap)) {
+    for (size_t at = 0; at < content.size(); at += step - std::min(step - 1, static_cast<size_t>(how.overlap))) {
       const size_t last = std::min(at + step, content.size());
       const Ids chunk(content.begin() + static_cast<ptrdiff_t>(at), content.begin() + static_cast<ptrdiff_t>(last));
       parts.push_back(WithIds(part, Join(c.prefix, chunk, c.suffix)));
-      parts.back().weight = weighted ? static_cast<double>(chunk.size()) : 1;
+      parts.back().weight = how.weighted ? static_cast<double>(chunk.size()) : 1;
       if (last == content.size()) break;
     }
     return parts;
   };
+  return row;
 }
-
-}  // namespace
 
 void AddLengthHypotheses(const ModelTraits& model, Hypotheses* out) {
   for (const int64_t length : {8,   16,  32,  48,  64,  96,  100, 126, 128,  130,  192,  200,  250, 254,
                                256, 258, 300, 384, 400, 500, 510, 512, 1000, 1024, 2048, 4096, 8192}) {
     if (length == model.max_length) continue;
-    AddHypothesis(out, "max-length", std::to_string(length),
-                  "cut at " + std::to_string(length) + " tokens the vectors agree")
-        ->max_length = length;
-    out->back().long_only = true;
+    out->push_back(MaxLengthRow(length));
   }
   if (model.max_length < 4) return;
   OnLong(
@@ -97,20 +123,18 @@ void AddLengthHypotheses(const ModelTraits& model, Hypotheses* out) {
     return std::vector<Part>{encoding.ok() ? WithIds(part, encoding->ids) : part};
   };
   const int64_t around = model.prefix + model.suffix;
-  AddChunks(out, "by length", "with chunks averaged by length the vectors agree", 0, 0, true);
-  AddChunks(out, "plain mean", "with chunks averaged the vectors agree", 0, 0, false);
-  for (const int64_t size : {128, 256, 510, 512}) {
+  for (const int64_t size : {0, 50, 64, 100, 128, 200, 256, 510, 512}) {
     if (size == model.max_length - around || size > model.max_length) continue;
-    AddChunks(out, std::to_string(size) + " by length", "with chunks averaged by length the vectors agree", size, 0,
-              true);
-    AddChunks(out, std::to_string(size) + " plain mean", "with chunks averaged the vectors agree", size, 0, false);
+    for (const bool weighted : {false, true}) {
+      out->push_back(ChunkRow({.size = size, .weighted = weighted}));
+      if (size == 0 && model.normalizes) out->push_back(ChunkRow({.weighted = weighted, .raw = true}));
+    }
   }
-  for (const int64_t overlap : {16, 20, 32, 50, 64}) {
+  for (const int64_t overlap : {10, 16, 20, 32, 50, 64}) {
     if (overlap * 2 >= model.max_length) continue;
-    AddChunks(out, "overlap " + std::to_string(overlap), "with overlapping chunks averaged the vectors agree", 0,
-              overlap, false);
-    AddChunks(out, "overlap " + std::to_string(overlap) + " by length",
-              "with overlapping chunks averaged by length the vectors agree", 0, overlap, true);
+    for (const bool weighted : {false, true}) {
+      out->push_back(ChunkRow({.overlap = overlap, .weighted = weighted}));
+    }
   }
 }
 

@@ -72,6 +72,8 @@ void AddWeightType(Hypotheses* out, const char* cause, const char* variant, cons
     return true;
   };
   out->back().numeric = true;
+  out->back().parameter = "weights";
+  out->back().value = json::value(variant);
 }
 
 void AddRounding(Hypotheses* out, const char* cause, Rounding rounding, const char* name) {
@@ -86,6 +88,11 @@ void AddRounding(Hypotheses* out, const char* cause, Rounding rounding, const ch
   AddHypothesis(out, cause, "weights", std::string("with the weights rounded to ") + name + " the vectors agree")
       ->weights = weights;
   out->back().numeric = true;
+  for (size_t back = 1; back <= 2; ++back) {
+    Hypothesis& row = (*out)[out->size() - back];
+    row.parameter = "dtype";
+    row.value = json::value(name);
+  }
 }
 
 }  // namespace

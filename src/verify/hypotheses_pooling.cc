@@ -54,6 +54,8 @@ void AddPoolingHypotheses(const ModelTraits& model, Hypotheses* out) {
     if (mode == "mean" && model.pooling == "mean_sqrt_len_tokens") continue;  // the norm only
     AddHypothesis(out, "pooling-mode", mode, "the model says " + model.pooling + ", the target pools " + mode)
         ->pooling = mode;
+    out->back().parameter = "pooling";
+    out->back().value = json::value(mode);
   }
   if (model.pooling == "lasttoken") {
     Masked(out, "last-token-index", "content", "with the last token before the closing one pooled the vectors agree",

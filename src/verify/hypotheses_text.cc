@@ -114,6 +114,8 @@ void AddPromptHypotheses(const ModelTraits& model, Hypotheses* out) {
     if (std::find(seen.begin(), seen.end(), text) != seen.end()) return;
     seen.push_back(text);
     AddHypothesis(out, "prompt-wrong", name, "with \"" + text + "\" in front the vectors agree")->prompt = text;
+    out->back().parameter = "prompt";
+    out->back().value = json::value(text);
   };
   for (const auto& [name, text] : model.pipeline->spec().prompts) wrong(name, text);
   for (const char* text :

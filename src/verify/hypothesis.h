@@ -85,7 +85,11 @@ struct Hypothesis {
   bool long_only = false;  // shows only on texts near or above a length limit
   bool numeric = false;    // rounding and other small numeric effects: the residual class
   bool decoy = false;      // no cause of the contract: never claimed, keeps look-alikes from being named
-  int cost = 0;            // 0: tried always; 1: only when nothing cheaper explains
+  // A number or name that the cause has, for the report: "max_length" 77, "pooling" "cls".
+  std::string parameter;
+  json::value value = nullptr;
+  // The row at another value of its parameter, for estimating it; null: nothing to estimate.
+  std::function<Hypothesis(double)> at = nullptr;
 
   std::string Name() const { return variant.empty() ? cause : cause + " (" + variant + ")"; }
 };
@@ -93,6 +97,16 @@ struct Hypothesis {
 using Hypotheses = std::vector<Hypothesis>;
 // A combination; pointers into a list that outlives it.
 using Combination = std::vector<const Hypothesis*>;
+
+// How a long text is averaged over chunks of `size` content tokens (0: what fits in the limit).
+struct Chunks {
+  int64_t size = 0;
+  int64_t overlap = 0;
+  bool weighted = false;  // by length
+  bool raw = false;       // averaged before normalising
+};
+Hypothesis MaxLengthRow(int64_t length);
+Hypothesis ChunkRow(const Chunks& chunks);
 
 // Adds a row and returns its edit.
 Edit* AddHypothesis(Hypotheses* out, std::string cause, std::string variant, std::string says);

@@ -84,6 +84,23 @@ void AppendRaw(const std::vector<T>& values, std::string* key) {
   key->append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
 }
 
+// What servers pad with: the tokenizer's own padding, else pad_token of tokenizer_config.json or
+// special_tokens_map.json, else 0.
+int32_t PadId(const Pipeline& pipeline, const std::string& directory) {
+  if (const auto id = pipeline.tokenizer().pad_id()) return *id;
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    const auto text = ReadFile(directory + "/" + name);
+    if (!text.ok()) continue;
+    const auto file = JsonFile::Parse(*text, name);
+    if (!file.ok()) continue;
+    const JsonRef token = file->root()["pad_token"];
+    const auto content = (token.is_object() ? token["content"] : token).String();
+    if (!content.ok()) continue;
+    if (const auto id = pipeline.tokenizer().TokenToId(*content)) return *id;
+  }
+  return 0;
+}
+
 bool Merges(const Combination& h) {
   return std::any_of(h.begin(), h.end(), [](const Hypothesis* x) { return x->edit.merge_batch; });
 }
@@ -108,7 +125,7 @@ Result<std::unique_ptr<Lab>> Lab::Load(const std::string& directory, const SpecO
     ids.tokenizer = &base.tokenizer();
     ids.prefix = base.tokenizer().PrefixIds();
     ids.suffix = base.tokenizer().SuffixIds();
-    ids.pad = base.tokenizer().pad_id().value_or(0);
+    ids.pad = PadId(base, directory);
     ids.max_length = base.max_length();
     if (const Setting* positions = base.spec().settings.Find("max_position_embeddings");
         positions != nullptr && positions->value.is_int64()) {
@@ -475,6 +492,19 @@ Result<std::vector<std::vector<int32_t>>> Lab::Ids(const std::vector<std::string
     for (const Part& part : parts) all.insert(all.end(), part.text.ids.begin(), part.text.ids.end());
   }
   return ids;
+}
+
+Result<std::vector<Vector>> Lab::RunIds(const std::vector<std::vector<int32_t>>& ids) {
+  std::vector<Part> parts(ids.size());
+  std::vector<const Part*> views;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    parts[i].text.ids = ids[i];
+    views.push_back(&parts[i]);
+  }
+  TV_ASSIGN_OR_RETURN(const std::vector<SharedRows> rows, ComputeRows(*base_, {}, views));
+  std::vector<Vector> out;
+  TV_RETURN_IF_ERROR(PoolParts(*base_, {}, views, rows, &out));
+  return out;
 }
 
 Result<std::vector<Layer>> Lab::Layers(const std::string& text) {

@@ -29,6 +29,8 @@ class Lab {
   Result<std::vector<Vector>> Run(const std::vector<std::string>& texts, const Combination& hypotheses);
   // The ids the model is fed, after the hypotheses' edits (the parts of each text back to back).
   Result<std::vector<std::vector<int32_t>>> Ids(const std::vector<std::string>& texts, const Combination& hypotheses);
+  // Vectors of token sequences as they are, special tokens included.
+  Result<std::vector<Vector>> RunIds(const std::vector<std::vector<int32_t>>& ids);
   // Intermediates of one text by name, as the trace tap sees them: [tokens, width] each.
   Result<std::vector<Layer>> Layers(const std::string& text);
   int64_t tokens_computed() const { return tokens_computed_; }

@@ -19,19 +19,27 @@ json::array Strings(const std::vector<std::string>& lines) {
   return out;
 }
 
+json::array Ids(const std::vector<std::pair<int32_t, std::string>>& pieces) {
+  json::array out;
+  for (const auto& [id, piece] : pieces) out.emplace_back(id);
+  return out;
+}
+
 // 0.9999999: enough digits to see how far from 1; NaN has no JSON number.
 json::value Cosine(double value) { return std::isfinite(value) ? json::value(value) : json::value(nullptr); }
 
 json::array CausesToJson(const Diagnosis& d) {
   json::array causes;
   for (const Cause& cause : d.causes) {
-    causes.push_back(json::object{{"id", cause.id},
-                                  {"variant", cause.variant},
-                                  {"confidence", cause.confidence},
-                                  {"cosine_before", Cosine(cause.cosine_before)},
-                                  {"cosine_after", Cosine(cause.cosine_after)},
-                                  {"evidence", Strings(cause.evidence)},
-                                  {"fix", cause.fix}});
+    json::object row = {{"id", cause.id},
+                        {"variant", cause.variant},
+                        {"confidence", cause.confidence},
+                        {"cosine_before", Cosine(cause.cosine_before)},
+                        {"cosine_after", Cosine(cause.cosine_after)},
+                        {"evidence", Strings(cause.evidence)},
+                        {"fix", cause.fix}};
+    if (!cause.parameter.empty()) row["estimate"] = json::object{{"name", cause.parameter}, {"value", cause.value}};
+    causes.push_back(row);
   }
   return causes;
 }
@@ -78,6 +86,12 @@ json::value DiagnosisToJson(const Diagnosis& d) {
       {"notes", Strings(d.notes)},
       {"requests", d.requests},
       {"environment", environment}};
+  json::array token_ids;
+  for (const IdDifference& row : d.id_differences) {
+    token_ids.push_back(json::object{
+        {"probe", row.probe}, {"by", row.by}, {"reference", Ids(row.reference)}, {"target", Ids(row.target)}});
+  }
+  out["token_ids"] = token_ids;
   if (!d.layers.empty()) {
     out["first_difference"] =
         json::object{{"layer", d.layers.front().first}, {"relative_error", d.layers.front().second}};
@@ -104,6 +118,9 @@ std::string DiagnosisToText(const Diagnosis& d) {
     out += "cause      " + cause.id + (cause.variant.empty() ? "" : " (" + cause.variant + ")") + ", confidence " +
            Number(cause.confidence, "%.2f") + ", cosine " + Number(cause.cosine_before) + " -> " +
            Number(cause.cosine_after) + "\n";
+    if (!cause.parameter.empty()) {
+      out += "           estimated " + cause.parameter + " " + WriteJson(cause.value) + "\n";
+    }
     for (const std::string& line : cause.evidence) out += "           " + line + "\n";
     if (!cause.fix.empty()) out += "           fix: " + cause.fix + "\n";
   }
@@ -111,7 +128,16 @@ std::string DiagnosisToText(const Diagnosis& d) {
     out += "layers     first difference at " + d.layers.front().first + ", relative error " +
            Number(d.layers.front().second, "%.3g") + "\n";
   }
-  for (const std::string& line : d.id_differences) out += "token ids  " + line + "\n";
+  for (const IdDifference& row : d.id_differences) {
+    size_t first = 0;
+    while (first < row.reference.size() && first < row.target.size() && row.reference[first] == row.target[first]) {
+      ++first;
+    }
+    const auto piece = [&](const auto& ids) { return first < ids.size() ? "\"" + ids[first].second + "\"" : "the end"; };
+    out += "token ids  " + row.probe + ": " + std::to_string(row.target.size()) + " instead of " +
+           std::to_string(row.reference.size()) + ", from number " + std::to_string(first) + ": " + piece(row.target) +
+           " instead of " + piece(row.reference) + " (says " + row.by + ")\n";
+  }
   for (const auto& [probe, message] : d.refused) out += "refused    " + probe + ": " + message + "\n";
   for (const std::string& note : d.notes) out += "note       " + note + "\n";
   return out;

@@ -89,6 +89,9 @@ std::string Causes(const Diagnosis& d) {
     out += "<section><h3>" + Escape(cause.id) + (cause.variant.empty() ? "" : " (" + Escape(cause.variant) + ")") +
            "</h3><p>confidence " + Number(cause.confidence, "%.2f") + ", worst cosine " +
            Number(cause.cosine_before, "%.9g") + " → " + Number(cause.cosine_after, "%.9g") + "<ul>";
+    if (!cause.parameter.empty()) {
+      out += "<li>estimated " + Escape(cause.parameter) + " " + Escape(WriteJson(cause.value));
+    }
     for (const std::string& line : cause.evidence) out += "<li>" + Escape(line);
     out += "</ul>";
     if (!cause.fix.empty()) out += "<p><b>Fix:</b> " + Escape(cause.fix);
@@ -104,6 +107,36 @@ std::string Layers(const Diagnosis& d) {
   return out + "</table>\n";
 }
 
+// One line of pieces; those that differ from `other` at the same distance from both ends are marked.
+std::string PieceRow(const std::vector<std::pair<int32_t, std::string>>& pieces,
+                     const std::vector<std::pair<int32_t, std::string>>& other) {
+  size_t front = 0;
+  while (front < pieces.size() && front < other.size() && pieces[front] == other[front]) ++front;
+  size_t back = 0;
+  while (back + front < std::min(pieces.size(), other.size()) &&
+         pieces[pieces.size() - 1 - back] == other[other.size() - 1 - back]) {
+    ++back;
+  }
+  std::string out;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const bool marked = i >= front && i + back < pieces.size();
+    if (pieces.size() > 60 && !marked) continue;
+    out += std::string(marked ? "<b>" : "<span>") + Escape(pieces[i].second) + "<sub>" +
+           std::to_string(pieces[i].first) + "</sub>" + (marked ? "</b> " : "</span> ");
+  }
+  return out;
+}
+
+std::string TokenIds(const Diagnosis& d) {
+  if (d.id_differences.empty()) return "";
+  std::string out = "<h2>Token ids</h2><table><tr><th>probe<th>whose<th>pieces and ids; what differs is marked</tr>\n";
+  for (const IdDifference& row : d.id_differences) {
+    out += "<tr><td rowspan=\"2\">" + Escape(row.probe) + "<td>reference<td>" + PieceRow(row.reference, row.target) +
+           "</tr><tr><td>" + Escape(row.by) + "<td>" + PieceRow(row.target, row.reference) + "</tr>\n";
+  }
+  return out + "</table>\n";
+}
+
 }  // namespace
 
 std::string DiagnosisToHtml(const Diagnosis& d) {
@@ -112,17 +145,13 @@ std::string DiagnosisToHtml(const Diagnosis& d) {
       "content=\"width=device-width\"><title>truevec: " +
       Escape(d.verdict) +
       "</title><style>body{font:15px/1.4 sans-serif;margin:2em;max-width:70em}td,th{padding:2px 10px;text-align:left;"
-      "vertical-align:top}pre{background:#f5f5f5;padding:1em;overflow:auto}section{border-left:4px solid "
+      "vertical-align:top}pre{background:#f5f5f5;padding:1em;overflow:auto}td b{background:#fdd}sub{color:#888;margin-left:1px}section{border-left:4px solid "
       "#c33;padding-left:1em}</style><h1>" +
       Escape(d.verdict) + "</h1>\n";
   out += Causes(d);
   out +=
       "<pre>" + Escape(DiagnosisToText(d)) + "</pre>\n<h2>Cosine per probe</h2>\n" + Bars(d) + Scatter(d) + Layers(d);
-  if (!d.id_differences.empty()) {
-    out += "<h2>Token ids, by the target's own account</h2><ul>";
-    for (const std::string& line : d.id_differences) out += "<li>" + Escape(line);
-    out += "</ul>\n";
-  }
+  out += TokenIds(d);
   return out + "</html>\n";
 }
 

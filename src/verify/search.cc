@@ -53,12 +53,6 @@ bool Compatible(const Combination& chosen, const Hypothesis& next) {
   return true;
 }
 
-std::optional<int64_t> LeadingNumber(const std::string& text) {
-  const size_t digit = text.find_first_of("0123456789");
-  if (digit == std::string::npos) return std::nullopt;
-  return std::atoll(text.c_str() + digit);
-}
-
 }  // namespace
 
 Search::Search(Lab* lab, std::vector<std::string> texts, std::vector<Vector> target)
@@ -94,9 +88,14 @@ std::optional<Trial> Search::TryAll(const Combination& h) {
   return TryOn(h, which);
 }
 
+// What counts as explained: the rest may still be rounded.
+double Search::FloorOf(const Trial& from) const {
+  return from.worst <= kRoundingWorst ? kExactDistance : std::max(kExactDistance, from.worst / 300);
+}
+
 // The shortest texts that `from` leaves unexplained, at most half of them of one length.
 std::vector<size_t> Search::Screen(const Trial& from, size_t count) const {
-  const double floor = from.worst <= kRoundingWorst ? kExactDistance : std::max(kExactDistance, from.worst / 300);
+  const double floor = FloorOf(from);
   std::vector<size_t> which;
   for (size_t i = 0; i < texts_.size(); ++i) {
     if (from.distance[i] > floor) which.push_back(i);
@@ -201,64 +200,6 @@ Trial Search::DropNeedless(Trial trial) {
   return trial;
 }
 
-// Steps a number up and down by halving steps while the score falls.
-Trial Search::RefineNumber(const Trial& trial, size_t member, int64_t start, int64_t most,
-                           const std::function<Hypothesis(int64_t)>& make) {
-  // The longest text shows it best; the rest only confirm.
-  size_t longest = 0;
-  for (size_t i = 0; i < texts_.size(); ++i) {
-    if (trial.distance.size() == texts_.size() && trial.distance[i] > trial.distance[longest]) longest = i;
-  }
-  Trial best = trial;
-  const auto at = [&](int64_t value) {
-    made_.push_back(make(value));
-    Combination h = trial.hypotheses;
-    h[member] = &made_.back();
-    return TryOn(h, {longest});
-  };
-  auto current = TryOn(trial.hypotheses, {longest});
-  if (!current) return trial;
-  int64_t value = start;
-  for (int64_t step = std::max<int64_t>(1, start / 4); step >= 1; step /= 2) {
-    for (bool moved = true; moved;) {
-      moved = false;
-      for (const int64_t next : {value + step, value - step}) {
-        if (next < 3 || next > most) continue;
-        auto candidate = at(next);
-        if (!candidate || candidate->worst >= current->worst) continue;
-        current = std::move(candidate);
-        value = next;
-        moved = true;
-        break;
-      }
-    }
-    if (current->worst <= kExactDistance) break;
-  }
-  if (value == start) return trial;
-  auto all = TryAll(current->hypotheses);
-  return all && all->score < trial.score ? std::move(*all) : trial;
-}
-
-// Estimates the number in a hypothesis that fits nearly: a length limit, a chunk size, a padded length.
-Trial Search::Refine(Trial trial) {
-  if (trial.worst <= kExactDistance) return trial;
-  for (size_t m = 0; m < trial.hypotheses.size(); ++m) {
-    const Hypothesis* h = trial.hypotheses[m];
-    const auto number = LeadingNumber(h->variant);
-    if (h->cause == "max-length" && number) {
-      const int64_t most = lab_->ids().max_positions > 0 ? lab_->ids().max_positions : 1 << 20;
-      trial = RefineNumber(trial, m, *number, most, [h](int64_t length) {
-        Hypothesis made = *h;
-        made.variant = std::to_string(length);
-        made.says = "cut at " + made.variant + " tokens the vectors agree";
-        made.edit.max_length = length;
-        return made;
-      });
-    }
-  }
-  return trial;
-}
-
 // Under a causal mask a missing end token and the token before it pooled give the same vectors; the first is the usual
 // fault. Token counts, where the target tells them, decide later.
 int RareCauses(const Trial& t) {
@@ -295,6 +236,16 @@ void Search::Judge(const Trial& best, SearchResult* result) {
     rival = std::min(rival, t.mean);
   }
   result->found = best.mean * kClearly < rival || (result->exact && best.worst * 10 < rival);
+}
+
+// Takes the best of what was tried if it explains all and nothing else comes near.
+bool Search::Settle(SearchResult* result) {
+  for (const Trial& t : result->tried) {
+    if (!Accept(t)) continue;
+    Judge(DropNeedless(MoreUsual(t, result->tried)), result);
+    return result->found;
+  }
+  return false;
 }
 
 SearchResult Search::Run(double seconds) {
@@ -335,11 +286,13 @@ SearchResult Search::Run(double seconds) {
     result.tried.insert(result.tried.end(), full.begin(), full.end());
     std::stable_sort(result.tried.begin(), result.tried.end(), Better);
     if (result.tried.empty()) break;
-    for (const Trial& t : result.tried) {
-      if (!Accept(t)) continue;
-      Judge(DropNeedless(MoreUsual(t, result.tried)), &result);
-      if (result.found) return result;
-      break;
+    if (Settle(&result)) return result;
+    // What is left may be a matter of length with a number of its own.
+    for (const Trial& start : beam) {
+      auto estimate = start.hypotheses.size() < kMost ? EstimateLength(start) : std::nullopt;
+      if (!estimate) continue;
+      result.tried.insert(result.tried.begin(), std::move(*estimate));
+      if (Settle(&result)) return result;
     }
     if (full.size() > kBeam) full.resize(kBeam);
     beam = std::move(full);

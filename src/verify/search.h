@@ -7,6 +7,7 @@
 #include <ctime>
 #include <deque>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -61,9 +62,18 @@ class Search {
   bool ChangesNothing(const Combination& start, const Hypothesis& next, const std::vector<size_t>& which);
   std::vector<Trial> Extend(const Trial& start);
   std::vector<Trial> Pairs();
+  double FloorOf(const Trial& from) const;
+  bool Settle(SearchResult* result);
+  // search_estimate.cc
   Trial Refine(Trial trial);
-  Trial RefineNumber(const Trial& trial, size_t member, int64_t start, int64_t most,
-                     const std::function<Hypothesis(int64_t)>& make);
+  std::optional<Trial> EstimateLength(const Trial& start);
+  // `row` added to `start`, or in place of its member `replaced`.
+  std::optional<Trial> TryMade(const Combination& start, std::optional<size_t> replaced, Hypothesis row,
+                               const std::vector<size_t>& which);
+  std::optional<Trial> TuneWhole(const Trial& trial, size_t member, const std::vector<int64_t>& values, size_t text,
+                                 int64_t cost);
+  std::optional<Trial> TuneLog(const Trial& trial, size_t member, double low, double high, size_t text);
+  static std::string TuneKey(const Trial& trial, size_t member);
   bool Late() const { return std::clock() > deadline_; }
   bool Accept(const Trial& trial) const;
   void Judge(const Trial& best, SearchResult* result);
@@ -78,6 +88,7 @@ class Search {
   Hypotheses all_;
   Hypotheses numeric_;
   std::deque<Hypothesis> made_;  // by refining
+  std::set<std::string> tuned_;  // what was refined already
 };
 
 }  // namespace truevec

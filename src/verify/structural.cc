@@ -258,7 +258,8 @@ void NormCauses(const Evidence& e, Lab* lab, const Combination& fitted, Diagnosi
     if (simulated.ok()) expected = std::move(simulated).value();
   }
   const Comparison c = Compare(expected, o.singles);
-  if (!c.same_dimension || NormsAgree(c)) return;
+  // As the reference's own, though the causes alone would move them (an average brought to length 1 again).
+  if (!c.same_dimension || NormsAgree(c) || (d->comparison.same_dimension && LengthsAgree(d->comparison))) return;
   std::string variant = "scaled";
   std::string evidence = "norm ratio from " + Text(c.norm_ratio_min) + " to " + Text(c.norm_ratio_max);
   const bool unit = std::all_of(o.singles.begin(), o.singles.end(),

@@ -53,6 +53,8 @@ class Target {
   virtual json::object About() const { return {}; }
   // The ids that it says it makes of `text`; an error when it does not tell. A hint.
   virtual Result<std::vector<int32_t>> Tokenize(const std::string& text);
+  // Its vector for token ids in place of a text; an error when it takes none.
+  virtual Result<Vector> EmbedIds(const std::vector<int32_t>& ids);
   // Its intermediates for `text`; an error when it cannot show them.
   virtual Result<std::vector<Layer>> Layers(const std::string& text);
   // A text that it refuses is an error; its code kBadInput says that other texts may work.

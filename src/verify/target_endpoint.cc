@@ -34,6 +34,7 @@ class EndpointTarget : public Target {
   int Concurrency() const override { return options_.concurrency; }
   json::object About() const override { return about_; }
   Result<std::vector<int32_t>> Tokenize(const std::string& text) override;
+  Result<Vector> EmbedIds(const std::vector<int32_t>& ids) override;
   Result<TargetReply> Embed(const std::vector<std::string>& texts, const AskOptions& options) override;
 
  private:
@@ -226,6 +227,22 @@ Result<std::vector<int32_t>> EndpointTarget::Tokenize(const std::string& text) {
   return ReadTokenizeAnswer(answer.body, where);
 }
 
+// OpenAI's API takes an array of ids for a text.
+Result<Vector> EndpointTarget::EmbedIds(const std::vector<int32_t>& ids) {
+  if (!dialect_->base64) return Target::EmbedIds(ids);
+  EmbedCall call;
+  call.model = options_.model;
+  json::object body = dialect_->body(call);
+  json::array list;
+  for (const int32_t id : ids) list.emplace_back(id);
+  body["input"] = json::array{list};
+  TV_ASSIGN_OR_RETURN(const HttpAnswer answer, Send("POST", std::string(dialect_->paths[path_]), WriteJson(body)));
+  const std::string where = client_->base().Text() + std::string(dialect_->paths[path_]);
+  if (answer.status != 200) return EndpointError(where + ": HTTP " + std::to_string(answer.status));
+  TV_ASSIGN_OR_RETURN(TargetReply reply, ReadEmbedAnswer(answer.body, where, 1));
+  return std::move(reply.vectors[0]);
+}
+
 // The route at the end of a URL that names one: what is left is the base.
 void CutRoute(Url* url, EndpointOptions* options) {
   for (const EndpointDialect& dialect : Dialects()) {
@@ -244,6 +261,10 @@ void CutRoute(Url* url, EndpointOptions* options) {
 
 Result<std::vector<int32_t>> Target::Tokenize(const std::string&) {
   return EndpointError(Description() + " does not tell token ids");
+}
+
+Result<Vector> Target::EmbedIds(const std::vector<int32_t>&) {
+  return EndpointError(Description() + " takes no token ids");
 }
 
 Result<std::vector<Layer>> Target::Layers(const std::string&) {

@@ -1,43 +1,16 @@
 #!/usr/bin/env python3
 """Faults injected into the reference (transformers on PyTorch), for the tests of `truevec diagnose`.
 
-Shares no code with truevec's hypotheses. A fault is a function that changes one stage of the pipeline below; several
-may act at once ("causal+cls"). make_recordings.py stores the vectors; fault_server.py serves them live.
+Shares no code with truevec's hypotheses. A fault is a function that changes one stage of fault_engine.py's pipeline;
+several may act at once ("causal+cls"). make_recordings.py stores the vectors; fault_server.py serves them live.
 """
-import copy
 import html
 import json
-import re
 import unicodedata
 
 import torch
-from tokenizers import AddedToken, Regex, normalizers, pre_tokenizers
-from transformers import AutoConfig, AutoModel, AutoTokenizer
-
-
-class Plan:
-    """What happens to a text; faults replace members."""
-
-    def __init__(self, engine):
-        self.text = []                      # str -> str
-        self.prompt = engine.prompt
-        self.tokenizer = None               # edit of a backend tokenizer
-        self.limit = engine.limit           # tokens with specials
-        self.cut = "right"
-        self.specials = lambda first, last: (first, last)
-        self.chunks = None                  # (size, overlap, weighted)
-        self.types = 0
-        self.positions = 0                  # shift
-        self.mask = None                    # "causal"
-        self.pad_to = 0                     # unmasked padding
-        self.config = {}
-        self.weights = []                   # name, tensor -> tensor or None
-        self.hooks = []                     # model -> None
-        self.dtype = torch.float32
-        self.pool = engine.pooling
-        self.pool_rows = lambda n, first, last: range(n)
-        self.normalize = engine.normalize
-        self.output = []                    # tensor -> tensor
+from tokenizers import Regex, normalizers, pre_tokenizers
+from transformers.activations import ACT2FN
 
 
 def bert_normalizer(**changes):
@@ -51,6 +24,8 @@ def bert_normalizer(**changes):
 
 def pre_tokenizer(make, **normalizer):
     def edit(backend):
+        if not isinstance(backend.pre_tokenizer, pre_tokenizers.BertPreTokenizer):
+            raise ValueError("not BERT's pre-tokenizer")
         if normalizer:
             bert_normalizer(**normalizer)(backend)
         backend.pre_tokenizer = make()
@@ -88,30 +63,162 @@ def zero(*parts):
     return lambda name, w: torch.zeros_like(w) if any(p in name for p in parts) else None
 
 
+def rotary(change):
+    """`change`: inverse frequencies -> new ones; of every rotary table, its own scaling dropped."""
+    def hook(model):
+        for module in model.modules():
+            for name, buffer in list(module.named_buffers(recurse=False)):
+                if name.endswith("inv_freq") and "original" not in name:
+                    buffer.copy_(change(buffer.clone()))
+                    module.attention_scaling = 1.0
+    return hook
+
+
+def plain_frequencies(theta, factor=1.0):
+    def change(old):
+        n = len(old)
+        return 1.0 / theta ** (torch.arange(0, 2 * n, 2).float() / (2 * n)) / factor
+    return change
+
+
+def swap_rotary(model):
+    tables = [(m, n) for m in model.modules() for n, _ in m.named_buffers(recurse=False)
+              if n.endswith("attention_inv_freq")]
+    (a, x), (b, y) = tables
+    first, second = getattr(a, x).clone(), getattr(b, y).clone()
+    getattr(a, x).copy_(second)
+    getattr(b, y).copy_(first)
+
+
+def unscaled_embeddings(model):
+    model.embed_tokens.embed_scale.fill_(1.0)
+
+
+def without_head_norms(model):
+    for module in model.modules():
+        for name in ("q_norm", "k_norm"):
+            if hasattr(module, name):
+                setattr(module, name, torch.nn.Identity())
+
+
+def prefix_space(on):
+    def edit(backend):
+        pre = backend.pre_tokenizer
+        if isinstance(pre, pre_tokenizers.Metaspace):
+            backend.pre_tokenizer = pre_tokenizers.Metaspace("\u2581", "always" if on else "never")
+        elif isinstance(pre, pre_tokenizers.ByteLevel):
+            backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=on)
+    return edit
+
+
+def keep_runs(backend):
+    if not isinstance(backend.pre_tokenizer, pre_tokenizers.Metaspace):
+        raise ValueError("no runs to keep")
+    backend.normalizer = normalizers.NFKC()
+
+
+def lower(backend):
+    own = [backend.normalizer] if backend.normalizer else []
+    backend.normalizer = normalizers.Sequence([*own, normalizers.Lowercase()])
+
+
+def strip_accents(backend):
+    own = [backend.normalizer] if backend.normalizer else []
+    backend.normalizer = normalizers.Sequence([*own, normalizers.NFD(), normalizers.StripAccents()])
+
+
+def merge_greedily(word, vocabulary, scores):
+    """SentencePiece's BPE way: join the neighbours whose piece scores best until none joins."""
+    if any(t.startswith("##") for t in vocabulary):
+        raise ValueError("WordPiece is longest-match already")
+    pieces = list(word)
+    while True:
+        pairs = [(scores[a + b] if scores else -vocabulary[a + b], -i) for i, (a, b) in
+                 enumerate(zip(pieces, pieces[1:])) if a + b in vocabulary]
+        if not pairs:
+            return pieces
+        i = -max(pairs)[1]
+        pieces[i:i + 2] = [pieces[i] + pieces[i + 1]]
+
+
+def longest_first(word, vocabulary, scores):
+    if any(t.startswith("##") for t in vocabulary):
+        raise ValueError("WordPiece is longest-match already")
+    pieces = []
+    while word:
+        size = next((n for n in range(len(word), 0, -1) if word[:n] in vocabulary), 1)
+        pieces.append(word[:size])
+        word = word[size:]
+    return pieces
+
+
+def other_token(name):
+    def fault(plan):
+        plan.ids.append(lambda ids, engine: ids + [engine.special_ids[name]])
+        plan.specials = lambda first, last: (first, [])
+    return fault
+
+
+def shift_ids(by):
+    """Another vocabulary's numbering."""
+    return lambda ids, engine: [(i + by) % engine.backend.get_vocab_size() for i in ids]
+
+
+def scramble_ids(ids, engine):
+    return [(i * 7919 + 13) % engine.backend.get_vocab_size() for i in ids]
+
+
+def random_layer(part, std=0.02):
+    def hook(model):
+        torch.manual_seed(11)
+        for name, p in model.named_parameters():
+            if part in name and p.dim() > 1:
+                p.data.normal_(0, std)
+    return hook
+
+
+def fine_tuned(name, w):
+    generator = torch.Generator().manual_seed(len(name))
+    return w + 0.05 * w.std() * torch.randn(w.shape, generator=generator) if w.dim() == 2 else None
+
+
+def asymmetric_tensor(name, w):
+    """onnxruntime's dynamic quantisation of weights: uint8, one scale and zero point for a tensor."""
+    if w.dim() != 2 or "embed" in name:
+        return None
+    low, high = min(w.min().item(), 0.0), max(w.max().item(), 0.0)
+    scale = (high - low) / 255
+    zero = round(-low / scale)
+    return (torch.clamp(torch.round(w / scale) + zero, 0, 255) - zero) * scale
+
+
 def biases(name, w):
-    return torch.zeros_like(w) if name.endswith("bias") and "LayerNorm" not in name else None
+    return torch.zeros_like(w) if name.endswith("bias") and "norm" not in name.lower() else None
 
 
 def norm_biases(name, w):
-    return torch.zeros_like(w) if name.endswith("LayerNorm.bias") else None
+    return torch.zeros_like(w) if name.endswith("bias") and "norm" in name.lower() else None
 
 
 def norms(name, w):
-    if "LayerNorm" not in name:
+    if "norm" not in name.lower():
         return None
     return torch.zeros_like(w) if name.endswith("bias") else torch.ones_like(w)
 
 
+def norm_modules(model):
+    return [(name, m) for name, m in model.named_modules() if type(m).__name__.endswith(("Norm", "LayerNorm"))]
+
+
 def skip_last_norm(model):
-    model.encoder.layer[-1].output.LayerNorm = torch.nn.Identity()
+    name = norm_modules(model)[-1][0] if not hasattr(model, "norm") else "norm"
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, torch.nn.Identity())
 
 
-def fp16_gelu(model):
-    class Table(torch.nn.Module):
-        def forward(self, x):
-            return torch.nn.functional.gelu(x.half().float(), approximate="tanh").half().float()
-    for layer in model.encoder.layer:
-        layer.intermediate.intermediate_act_fn = Table()
+class HalfGelu(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.gelu(x.half().float(), approximate="tanh").half().float()
 
 
 def rounded(dtype):
@@ -126,9 +233,30 @@ def set_(**values):
             current = getattr(plan, key)
             if isinstance(current, list):
                 current.append(value)
+            elif isinstance(current, dict):
+                current.update(value)
             else:
                 setattr(plan, key, value)
     return fault
+
+
+def layers(model):
+    return next(m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) > 1)
+
+
+def delete_layer(model, index):
+    del layers(model)[index]
+
+
+def last_layer(model):
+    names = {id(m): name for name, m in model.named_modules()}
+    return names[id(layers(model)[-1])] + "."
+
+
+def scale_attention(model, by):
+    for module in model.modules():
+        if hasattr(module, "scaling"):
+            module.scaling = module.scaling * by
 
 
 def output_int8(v):
@@ -172,11 +300,12 @@ FAULTS = {
     "types-1": set_(types=1),
     "causal": set_(mask="causal"),
     "pad-64": set_(pad_to=64),
-    "gelu-tanh": set_(config={"hidden_act": "gelu_new"}),
-    "gelu-quick": set_(config={"hidden_act": "quick_gelu"}),
-    "gelu-fp16": set_(hooks=fp16_gelu),
-    "eps-1e-3": set_(config={"layer_norm_eps": 1e-3}),
-    "eps-1e-5": set_(config={"layer_norm_eps": 1e-5}),
+    "gelu-tanh": set_(config={"activation": ACT2FN["gelu_new"]}),
+    "gelu-erf": set_(config={"activation": ACT2FN["gelu"]}),
+    "gelu-quick": set_(config={"activation": ACT2FN["quick_gelu"]}),
+    "gelu-fp16": set_(config={"activation": HalfGelu()}),
+    "eps-1e-3": set_(config={"eps": 1e-3}),
+    "eps-1e-5": set_(config={"eps": 1e-5}),
     "no-final-norm": set_(hooks=skip_last_norm),
     "norm-biases": set_(weights=norm_biases),
     "biases": set_(weights=biases),
@@ -206,12 +335,77 @@ FAULTS = {
     "constant": set_(output=lambda v: torch.ones_like(v)),
     "zero": set_(output=lambda v: torch.zeros_like(v)),
     "nan": set_(output=lambda v: v * float("nan") if v[0] > 0 else v),
+    "collapse": set_(text=lambda t: " ".join(t.split())),
+    "prompt-doubled": lambda plan: setattr(plan, "prompt", plan.prompt * 2),
+    "prompt-passage": set_(prompt="passage: "),
+    "prompt-document": set_(prompt="search_document: "),
+    "prompt-no-space": lambda plan: setattr(plan, "prompt", plan.prompt.rstrip()),
+    "ids-shifted": set_(ids=shift_ids(1)),
+    "ids-foreign": set_(ids=scramble_ids),
+    "fine-tuned": set_(weights=fine_tuned),
+    "eos-im-end": other_token("<|im_end|>"),
+    "lowered": set_(tokenizer=lower),
+    "stripped-accents": set_(tokenizer=strip_accents),
+    "greedy": set_(cut_words=merge_greedily),
+    "longest": set_(cut_words=longest_first),
+    "no-metaspace": set_(tokenizer=prefix_space(False)),
+    "metaspace-added": set_(tokenizer=prefix_space(True)),
+    "space-runs": set_(tokenizer=keep_runs),
+    "chunks-50": set_(chunks=(50, 0, False)),
+    "chunks-90-10": set_(chunks=(90, 10, True)),
+    "positions-minus-2": set_(positions=-2),
+    "theta-10000": set_(hooks=rotary(plain_frequencies(1e4))),
+    "theta-123456": set_(hooks=rotary(plain_frequencies(123456.0))),
+    "theta-swapped": set_(hooks=swap_rotary),
+    "rope-linear-4": set_(hooks=rotary(plain_frequencies(1e6, 4.0))),
+    "rope-plain": set_(hooks=rotary(plain_frequencies(1e6))),
+    "no-embedding-scale": set_(hooks=unscaled_embeddings),
+    "no-head-norms": set_(hooks=without_head_norms),
+    "no-relative-bias": set_(weights=zero("relative_attention_bias")),
+    "bidirectional": set_(mask="full"),
+    "causal-single": set_(mask="causal-single"),
+    "causal-batch": set_(mask="causal-batch"),
+    "window-off": set_(window="off"),
+    "window-half": set_(window="half"),
+    "window-double": set_(window="double"),
+    "window-causal": set_(window="causal"),
+    "pad-100": set_(pad_to=100),
+    "attend-right": set_(batch="attend-right"),
+    "attend-left": set_(batch="attend-left"),
+    "attend-and-pool": set_(batch="attend-and-pool"),
+    "pool-pads": set_(batch="pool-pads"),
+    "last-row": set_(batch="last-row"),
+    "row-by-sum": set_(batch="row-by-sum"),
+    "first-row": set_(batch="first-row"),
+    "packed": set_(batch="packed"),
+    "permuted": set_(batch="permuted"),
+    "first-of-batch": set_(batch="first"),
+    "sums": set_(batch="sums"),
+    "coalesced": set_(batch="attend-right", coalesce=True),
+    "random-last-layer": set_(hooks=lambda model: random_layer(last_layer(model))(model)),
+    "no-position-table": set_(weights=zero("position_embeddings")),
+    "last-content": set_(pool="last", pool_rows=lambda n, first, last: range(max(n - last, 1))),
+    "without-prompt": set_(pool_skip_prompt=True),
+    "unpooled": set_(unpooled=True),
+    "no-dense": set_(dense=0),
+    "one-dense": set_(dense=1),
+    "no-dense-activation": set_(dense_activation=False),
+    "normalized": set_(normalize=True),
+    "out-uint8": set_(output=lambda v: torch.round((v / v.abs().max() + 1) * 127.5)),
+    "onnx-uint8": set_(weights=asymmetric_tensor),
+    "base64-big": set_(wire="base64-big"),
+    "base64-double": set_(wire="base64-double"),
+    "dropout": set_(output=lambda v: v * (1 + 0.05 * torch.randn(v.shape))),
     # Outside the list: nothing may be named.
     "outside-reversed-tokens": set_(text=lambda t: " ".join(reversed(t.split()))),
     "outside-rotation": None,
-    "outside-skipped-layer": set_(hooks=lambda model: model.encoder.layer.__delitem__(1)),
+    "outside-skipped-layer": set_(hooks=lambda model: delete_layer(model, 1)),
+    "outside-square": set_(output=lambda v: v * v.abs()),
+    "outside-attention-scale": set_(hooks=lambda model: scale_attention(model, 1.3)),
     "outside-offset": None,
     # Healthy.
+    "healthy-padding": set_(batch="right"),
+    "float64": set_(dtype=torch.float64),
     "noise": set_(output=lambda v: v + 1e-7 * torch.randn(v.shape)),
 }
 
@@ -233,135 +427,3 @@ def _outside_offset(plan):
 
 FAULTS["outside-rotation"] = _outside_rotation
 FAULTS["outside-offset"] = _outside_offset
-
-
-class Engine:
-    """A plain BERT pipeline whose parts the faults replace; without faults it is the reference's."""
-
-    def __init__(self, path, faults=()):
-        self.path = path
-        self.limit = json.load(open(f"{path}/sentence_bert_config.json"))["max_seq_length"]
-        pooling = json.load(open(f"{path}/1_Pooling/config.json"))
-        self.pooling = pooling.get("pooling_mode") or (
-            "cls" if pooling.get("pooling_mode_cls_token") else "mean")
-        modules = json.load(open(f"{path}/modules.json"))
-        self.normalize = any(m["type"].endswith("Normalize") for m in modules)
-        self.prompt = ""
-        self.plan = Plan(self)
-        for fault in faults:
-            FAULTS[fault](self.plan)
-        plan = self.plan
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
-        backend = self.tokenizer.backend_tokenizer
-        template = self.tokenizer("a")["input_ids"]
-        body = self.tokenizer("a", add_special_tokens=False)["input_ids"]
-        start = next(i for i in range(len(template)) if template[i:i + len(body)] == body)
-        self.first, self.last = template[:start], template[start + len(body):]
-        backend.no_truncation()
-        backend.no_padding()
-        if plan.tokenizer:
-            plan.tokenizer(backend)
-        self.backend = backend
-        config = AutoConfig.from_pretrained(path)
-        for key, value in plan.config.items():
-            setattr(config, key, value)
-        self.model = AutoModel.from_pretrained(path, config=config, attn_implementation="eager", dtype=torch.float32)
-        with torch.no_grad():
-            for name, tensor in self.model.named_parameters():
-                for change in plan.weights:
-                    new = change(name, tensor)
-                    if new is not None:
-                        tensor.copy_(new)
-        for hook in plan.hooks:
-            hook(self.model)
-        self.model = self.model.to(plan.dtype).eval()
-        self.pad = self.tokenizer.pad_token_id or 0
-
-    def sequences(self, text):
-        plan = self.plan
-        for change in plan.text:
-            text = change(text)
-        ids = self.backend.encode(plan.prompt + text, add_special_tokens=False).ids
-        first, last = plan.specials(self.first, self.last)
-        room = max(plan.limit - len(self.first) - len(self.last), 1)
-        if plan.chunks and len(ids) > room:
-            size, overlap, weighted = plan.chunks
-            parts, at = [], 0
-            while True:
-                parts.append(ids[at:at + room])
-                if at + room >= len(ids):
-                    break
-                at += room - overlap
-            return [(first + p + last, float(len(p)) if weighted else 1.0) for p in parts]
-        if len(ids) > room:
-            if plan.cut == "left":
-                ids = ids[-room:]
-            elif plan.cut == "middle":
-                head = (room + 1) // 2
-                ids = ids[:head] + ids[len(ids) - (room - head):]
-            elif plan.cut == "lost":
-                return [((first + ids + last)[: plan.limit], 1.0)]
-            else:
-                ids = ids[:room]
-        return [(first + ids + last, 1.0)]
-
-    @torch.no_grad()
-    def hidden(self, rows, mask=None, positions=None):
-        """rows: [batch][n] ids -> [batch, n, hidden]; mask: [batch, n, n] of 0 and 1 (who sees whom)."""
-        ids = torch.tensor(rows)
-        n = ids.shape[1]
-        if mask is None:
-            mask = torch.ones(len(rows), n, n)
-        if self.plan.mask == "causal":
-            mask = mask * torch.tril(torch.ones(n, n))
-        bias = ((1 - mask) * -1e9)[:, None].to(self.plan.dtype)
-        if self.plan.dtype == torch.float16:
-            bias = ((1 - mask) * -6e4)[:, None].to(self.plan.dtype)
-        if positions is None:
-            positions = (torch.arange(n)[None] + self.plan.positions).clamp(max=self.model.config.max_position_embeddings - 1)
-        out = self.model(input_ids=ids, attention_mask=bias, position_ids=positions,
-                         token_type_ids=torch.full_like(ids, self.plan.types))
-        return out.last_hidden_state.float()
-
-    def pool(self, hidden, rows):
-        mode = self.plan.pool
-        h = hidden[list(rows)]
-        if mode == "cls":
-            return h[0]
-        if mode == "last":
-            return h[-1]
-        if mode == "max":
-            return h.max(0).values
-        if mode == "sum":
-            return h.sum(0)
-        if mode == "weighted":
-            w = torch.arange(1, len(h) + 1).float()[:, None]
-            return (h * w).sum(0) / w.sum()
-        return h.mean(0)
-
-    def finish(self, v):
-        if self.plan.normalize:
-            v = torch.nn.functional.normalize(v, dim=0)
-        for change in self.plan.output:
-            v = change(v)
-        return v
-
-    def one(self, text):
-        vectors, weights = [], []
-        for ids, weight in self.sequences(text):
-            n = len(ids)
-            padded = ids + [self.pad] * max(0, self.plan.pad_to - n)
-            first = len(self.plan.specials(self.first, self.last)[0])
-            last = len(self.plan.specials(self.first, self.last)[1])
-            v = self.pool(self.hidden([padded])[0], self.plan.pool_rows(n, first, last))
-            if len(ids) and self.plan.chunks:
-                v = torch.nn.functional.normalize(v, dim=0) if self.plan.normalize else v
-            vectors.append(v)
-            weights.append(weight)
-        w = torch.tensor(weights)[:, None]
-        v = (torch.stack(vectors) * w).sum(0) / w.sum() if len(vectors) > 1 else vectors[0]
-        if self.plan.chunks and len(vectors) > 1:
-            for change in self.plan.output:
-                v = change(v)
-            return v
-        return self.finish(v)

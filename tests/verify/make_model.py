@@ -19,7 +19,8 @@ def vocabulary(path, texts):
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
-    from faults import FAULTS, Plan
+    from fault_engine import Plan
+    from faults import FAULTS
 
     class Fake:
         prompt, limit, pooling, normalize = "", 128, "mean", True

@@ -11,7 +11,8 @@ import time
 import numpy
 import torch
 
-from faults import FAULTS, Engine
+from fault_engine import Engine
+from faults import FAULTS
 
 
 def main():
@@ -19,7 +20,8 @@ def main():
     names = sys.argv[4:] or list(FAULTS)
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    texts = [case["text"] for case in json.load(open(lock, encoding="utf-8"))["cases"]]
+    longest = int(os.environ.get("LONGEST_TEXT", "1000000"))  # characters, for models without a limit of their own
+    texts = [case["text"] for case in json.load(open(lock, encoding="utf-8"))["cases"] if len(case["text"]) <= longest]
     os.makedirs(out, exist_ok=True)
     with open(f"{out}/texts.jsonl", "w", encoding="utf-8") as f:
         for text in texts:

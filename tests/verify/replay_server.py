@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
         with s.lock:
             s.requests.append(("GET", self.path, None))
         known = {
-            "tei": {"/info": {"model_id": "tiny", "max_client_batch_size": 8, "model_type": {"embedding": {"pooling": "mean"}}}},
+            "tei": {"/info": {"model_id": s.model_id, "max_client_batch_size": 8, "model_type": {"embedding": {"pooling": "mean"}}}},
             "ollama": {"/api/tags": {"models": [{"name": "tiny:latest"}]}, "/api/version": {"version": "0.9.0"}},
             "llamacpp": {"/props": {"default_generation_settings": {}, "build_info": "b1"}},
             "vllm": {"/v1/models": {"data": [{"id": "tiny", "owned_by": "vllm"}]}},
@@ -65,13 +65,18 @@ class Handler(BaseHTTPRequestHandler):
         if len(texts) > s.max_batch:
             return self.reply(422, {"error": "batch too large", "error_type": "Validation"})
         time.sleep(s.delay)
-        vectors = [s.vectors[t] for t in texts]
+        if any(isinstance(t, list) for t in texts):  # token ids
+            if any(tuple(t) not in s.ids for t in texts):
+                return self.reply(400, {"error": {"message": "token ids are not accepted"}})
+            vectors = [s.ids[tuple(t)] for t in texts]
+        else:
+            vectors = [s.vectors[t] for t in texts]
         if len(texts) > 1 and s.batch:
             vectors = s.batch(texts, vectors)
         coded = vectors
         if body.get("encoding_format") == "base64":
             coded = [base64.b64encode(struct.pack(s.base64_format % len(v), *v)).decode() for v in vectors]
-        usage = {"usage": {"prompt_tokens": sum(len(t.split()) for t in texts)}} if s.usage else {}
+        usage = {"usage": {"prompt_tokens": sum(len(t) if isinstance(t, list) else len(t.split()) for t in texts)}} if s.usage else {}
         rows = [{"index": i, "embedding": v, "object": "embedding"} for i, v in enumerate(coded)]
         if s.dialect == "tei":
             return self.reply(200, vectors)
@@ -87,6 +92,8 @@ class ReplayServer:
                  base64_format="<%df", max_batch=64):
         self.vectors, self.dialect, self.batch, self.key = vectors, dialect, batch, key
         self.delay, self.limit_every, self.usage, self.base64_format = delay, limit_every, usage, base64_format
+        self.model_id = "model"  # what TEI's /info says
+        self.ids = {}  # (id, id, ...) -> vector
         self.max_batch = 8 if dialect == "tei" else max_batch
         self.requests = []
         self.lock = threading.Lock()

@@ -4,6 +4,7 @@ The recordings (recordings.json: float32 vectors in base64) were made by make_re
 from the model in model/; nothing here needs them.
 """
 import base64
+import hashlib
 import importlib.util
 import json
 import os
@@ -13,6 +14,7 @@ import subprocess
 import tempfile
 import unittest
 
+from fault_causes import judge
 from replay_server import ReplayServer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -118,6 +120,55 @@ class Files(unittest.TestCase):
         self.assertGreaterEqual(right, 0.8 * len(names), wrong)
 
 
+class Families(unittest.TestCase):
+    """Recorded faults of other architectures (families/*.json, made by make_recordings.py from the models of
+    tests/golden/pipeline): what is named, and the numbers that are estimated."""
+
+    ESTIMATES = {"theta-10000": ("rope_theta", 1e4), "theta-123456": ("rope_theta", 123456.0),
+                 "max-77": ("max_length", 77), "chunks-50": ("chunk_size", 50), "chunks-90-10": ("chunk_size", 90),
+                 "pad-100": ("padded_length", 100), "mean": ("pooling", "mean"), "bf16": ("dtype", "bfloat16")}
+
+    def test_recorded_faults(self):
+        files = sorted(os.listdir(os.path.join(HERE, "families")))
+        self.assertTrue(files)
+        for file in files:
+            with open(os.path.join(HERE, "families", file), encoding="utf-8") as f:
+                recorded = json.load(f)
+            for name, data in recorded["vectors"].items():
+                with self.subTest(family=file, fault=name), tempfile.TemporaryDirectory() as folder:
+                    self.check(recorded, name, data, folder)
+
+    def check(self, recorded, name, data, folder):
+        raw = base64.b64decode(data)
+        size = len(raw) // 4 // len(recorded["texts"])
+        rows = [list(struct.unpack_from(f"<{size}f", raw, i * size * 4)) for i in range(len(recorded["texts"]))]
+        for file, key, values in (("texts", "text", recorded["texts"]), ("vectors", "embedding", rows)):
+            with open(os.path.join(folder, file + ".jsonl"), "w", encoding="utf-8") as f:
+                f.writelines(json.dumps({key: v}) + "\n" for v in values)
+        done = run("diagnose", os.path.join(HERE, "..", "golden", "pipeline", recorded["model"]), "--against",
+                   os.path.join(folder, "vectors.jsonl"), "--texts", os.path.join(folder, "texts.jsonl"), "--json",
+                   "--report", os.path.join(folder, "report.html"))
+        d = json.loads(done.stdout)
+        found = [c["id"] for c in d["causes"]]
+        faults = [] if name == "healthy" else name.split("+")
+        row = {"kind": "singles" if faults else "healthy", "faults": faults, "visible": True, "found": found}
+        self.assertEqual(judge(row), "hit", (name, d["causes"]))
+        estimates = {c["estimate"]["name"]: c["estimate"]["value"] for c in d["causes"] if "estimate" in c}
+        for fault in faults:
+            if fault in self.ESTIMATES:
+                key, value = self.ESTIMATES[fault]
+                if isinstance(value, float):
+                    self.assertAlmostEqual(estimates[key] / value, 1, delta=1e-3, msg=name)
+                else:
+                    self.assertEqual(estimates[key], value, name)
+        with open(os.path.join(folder, "report.html"), encoding="utf-8") as f:
+            page = f.read()
+        self.assertNotIn("http://", page.replace("http://www.w3.org/2000/svg", ""))
+        self.assertIn("Error against length", page)
+        if any(f in ("no-last", "eos-im-end", "html", "ids-foreign") for f in faults):
+            self.assertIn("<h2>Token ids</h2>", page)
+
+
 class GteQwen2(unittest.TestCase):
     """A bidirectional model that an engine runs causally (gte_qwen2_causal.json), with and without its end token."""
 
@@ -212,6 +263,25 @@ class Http(unittest.TestCase):
         self.assertEqual([c["id"] for c in d["causes"]], ["special-tokens-missing"])
         self.assertIn("TEI", d["causes"][0]["fix"])
 
+    def test_own_token_ids_tell_text_from_model(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run("lock", MODEL, "-o", folder + "/m.lock.json", code=0)
+            with open(folder + "/m.lock.json", encoding="utf-8") as f:
+                cases = json.load(f)["cases"]
+        right = dict(zip(TEXTS, vectors("healthy")))
+        server = self.server("outside-reversed-tokens")
+        server.ids = {tuple(c["ids"]): right[c["text"]] for c in cases if c["text"] in right}
+        cause, = self.diagnose(server)["causes"]
+        self.assertEqual(cause["id"], "unknown")
+        self.assertTrue(any("before the model" in line for line in cause["evidence"]), cause)
+
+    def test_another_model_is_named_by_its_server(self):
+        server = self.server("outside-skipped-layer", dialect="tei")
+        server.model_id = "someone/other-model"
+        cause, = self.diagnose(server)["causes"]
+        self.assertEqual(cause["id"], "wrong-model")
+        self.assertIn("someone/other-model", cause["evidence"][0])
+
     def test_errors_name_what_to_do(self):
         server = self.server(key="secret")
         done = run("verify", MODEL, "--against", server.url, code=5)
@@ -224,9 +294,39 @@ class Http(unittest.TestCase):
         self.assertIn("/no/such/file", done.stderr)
 
     def test_without_a_model(self):
-        server = self.server()
-        done = run("diagnose", "--against", server.url, "--json")
-        self.assertEqual(json.loads(done.stdout)["verdict"], "inconclusive")
+        """A stand-in whose answers are a hash of the words that it reads: 100, lower-cased."""
+        def vector(text, limit=100, unknown=None):
+            words = (text.lower() if unknown is None else text).split()[:limit]
+            words = [unknown if unknown and w.isupper() else w for w in words]
+            digest = hashlib.sha256(" ".join(words).encode()).digest()
+            return [b / 255 - 0.5 for b in digest]
+
+        class Any(dict):
+            def __init__(self, make):
+                super().__init__()
+                self.make = make
+
+            def __missing__(self, text):
+                return self.make(text)
+
+        for dialect in ("openai", "tei", "ollama"):
+            server = ReplayServer(Any(vector), dialect=dialect)
+            self.addCleanup(server.close)
+            d = json.loads(run("diagnose", "--against", server.url, "--json").stdout)
+            self.assertEqual((d["verdict"], d["causes"]), ("inconclusive", []))
+            self.assertLess(d["requests"], 200)
+            for says in ("capitals make no difference", "accents make a difference", "newlines are read as spaces"):
+                self.assertIn(says, d["notes"])
+            self.assertTrue(any("cut after about 100 common words" in n or "cut after about 98" in n or
+                                "cut after about 97" in n for n in d["notes"]), d["notes"])
+        server = ReplayServer(Any(lambda text: vector(text, unknown="[UNK]")))
+        self.addCleanup(server.close)
+        d = json.loads(run("diagnose", "--against", server.url, "--json").stdout)
+        self.assertEqual([c["id"] for c in d["causes"]], ["lowercase-missing"])
+        server = ReplayServer(Any(vector), batch=lambda texts, rows: rows[1:] + rows[:1])
+        self.addCleanup(server.close)
+        d = json.loads(run("diagnose", "--against", server.url, "--json").stdout)
+        self.assertEqual([c["id"] for c in d["causes"]], ["permuted-results"])
 
 
 class Locks(unittest.TestCase):

@@ -1,0 +1,201 @@
+// Numbers that a cause has, estimated from the answers: length limits and chunk sizes from between the longest text that
+// is right and the shortest that is not, windows and padded lengths by trying them, rotary bases by a line search.
+#include <algorithm>
+#include <cmath>
+
+#include "verify/search.h"
+
+namespace truevec {
+namespace {
+
+constexpr int64_t kEstimateTokens = 60000;  // that one estimate may compute
+constexpr double kGolden = 0.61803398874989485;
+
+// Round numbers first: what people set.
+std::vector<int64_t> RoundFirst(int64_t low, int64_t high) {
+  std::vector<int64_t> values;
+  const auto add = [&](auto wanted) {
+    for (int64_t v = low; v <= high; ++v) {
+      if (wanted(v) && std::find(values.begin(), values.end(), v) == values.end()) values.push_back(v);
+    }
+  };
+  add([](int64_t v) { return v % 50 == 0 || v % 64 == 0; });
+  add([](int64_t v) { return v % 10 == 0 || v % 8 == 0 || (v + 2) % 64 == 0; });
+  add([](int64_t) { return true; });
+  return values;
+}
+
+}  // namespace
+
+std::optional<Trial> Search::TryMade(const Combination& start, std::optional<size_t> replaced, Hypothesis row,
+                                     const std::vector<size_t>& which) {
+  made_.push_back(std::move(row));
+  Combination h = start;
+  if (replaced) {
+    h[*replaced] = &made_.back();
+  } else {
+    h.push_back(&made_.back());
+  }
+  auto trial = TryOn(h, which);
+  if (!trial) made_.pop_back();
+  return trial;
+}
+
+// Only long texts are wrong: a limit or chunks, whose size lies between the two kinds.
+std::optional<Trial> Search::EstimateLength(const Trial& start) {
+  const double floor = FloorOf(start);
+  int64_t right = 0;
+  size_t wrong = texts_.size();
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    if (start.distance[i] <= floor) right = std::max(right, lengths_[i]);
+    if (start.distance[i] > floor && (wrong == texts_.size() || lengths_[i] < lengths_[wrong])) wrong = i;
+  }
+  if (wrong == texts_.size() || right == 0 || lengths_[wrong] < right) return std::nullopt;
+  const auto done = [&](const std::optional<Trial>& trial) { return trial && trial->worst <= floor; };
+  const auto around = static_cast<int64_t>(lab_->ids().prefix.size() + lab_->ids().suffix.size());
+  int64_t budget = kEstimateTokens;
+  const auto free = [&](std::string_view cause) {
+    return std::none_of(start.hypotheses.begin(), start.hypotheses.end(),
+                        [&](const Hypothesis* h) { return h->cause == cause; });
+  };
+  const bool limited = free("max-length");
+  if (!free("chunk-averaging")) return std::nullopt;
+  for (const int64_t length : RoundFirst(std::max(right, around + 1), lengths_[wrong] - 1)) {
+    if (!limited || budget < 0 || Late()) break;
+    budget -= length;
+    auto trial = TryMade(start.hypotheses, std::nullopt, MaxLengthRow(length), {wrong});
+    if (done(trial)) return TryAll(trial->hypotheses);
+  }
+  budget = kEstimateTokens;
+  for (const int64_t size : RoundFirst(std::max<int64_t>(right - around, 4), lengths_[wrong] - around)) {
+    std::vector<int64_t> overlaps = {0, size / 10, size / 5, size / 4, size / 2, 10, 16, 20, 32, 50, 64, 100, 128};
+    std::sort(overlaps.begin(), overlaps.end());
+    overlaps.erase(std::unique(overlaps.begin(), overlaps.end()), overlaps.end());
+    for (const int64_t overlap : overlaps) {
+      if (overlap >= size) continue;
+      for (const int kind : {0, 1, 2, 3}) {
+        const Chunks chunks = {size, overlap, (kind & 1) != 0, (kind & 2) != 0};
+        if (chunks.raw && !lab_->traits().normalizes) continue;
+        auto trial = TryMade(start.hypotheses, std::nullopt, ChunkRow(chunks), {wrong});
+        if (done(trial)) return TryAll(trial->hypotheses);
+      }
+      budget -= lengths_[wrong] - size + 1 + overlap;
+    }
+    budget -= size;
+    if (budget < 0 || Late()) break;
+  }
+  return std::nullopt;
+}
+
+// Steps through whole numbers for a text; the first that reaches the floor wins.
+std::optional<Trial> Search::TuneWhole(const Trial& trial, size_t member, const std::vector<int64_t>& values,
+                                       size_t text, int64_t cost) {
+  const double floor = FloorOf(trial);
+  int64_t budget = kEstimateTokens;
+  for (const int64_t value : values) {
+    budget -= cost > 0 ? cost : value;
+    if (budget < 0 || Late()) break;
+    auto at = TryMade(trial.hypotheses, member, trial.hypotheses[member]->at(static_cast<double>(value)), {text});
+    if (at && at->worst <= floor) return TryAll(at->hypotheses);
+  }
+  return std::nullopt;
+}
+
+// A grid over the logarithm of the number, then golden sections round the best; a round number where it fits as well.
+std::optional<Trial> Search::TuneLog(const Trial& trial, size_t member, double low, double high, size_t text) {
+  const auto at = [&](double log) {
+    auto t = TryMade(trial.hypotheses, member, trial.hypotheses[member]->at(std::exp(log)), {text});
+    return t ? t->worst : 2.0;
+  };
+  const double step = 0.15;
+  double best = std::log(low);
+  double least = 2;
+  for (double x = std::log(low); x <= std::log(high) && !Late(); x += step) {
+    const double d = at(x);
+    if (d < least) {
+      least = d;
+      best = x;
+    }
+  }
+  double a = best - step;
+  double b = best + step;
+  double x1 = b - kGolden * (b - a);
+  double x2 = a + kGolden * (b - a);
+  double f1 = at(x1);
+  double f2 = at(x2);
+  while (b - a > 1e-7 && !Late()) {
+    if (f1 < f2) {
+      b = x2;
+      x2 = x1;
+      f2 = f1;
+      x1 = b - kGolden * (b - a);
+      f1 = at(x1);
+    } else {
+      a = x1;
+      x1 = x2;
+      f1 = f2;
+      x2 = a + kGolden * (b - a);
+      f2 = at(x2);
+    }
+  }
+  const double found = std::exp((a + b) / 2);
+  std::vector<size_t> all(texts_.size());
+  for (size_t i = 0; i < all.size(); ++i) all[i] = i;
+  for (const double digits : {1.0, 10.0, 100.0, 1000.0, 1e5}) {
+    const double unit = std::pow(10, std::floor(std::log10(found))) / digits;
+    auto t = TryMade(trial.hypotheses, member, trial.hypotheses[member]->at(std::round(found / unit) * unit), all);
+    if (t && t->worst <= kExactDistance) return t;
+  }
+  return TryMade(trial.hypotheses, member, trial.hypotheses[member]->at(found), all);
+}
+
+Trial Search::Refine(Trial trial) {
+  if (trial.worst <= kExactDistance || trial.distance.size() != texts_.size()) return trial;
+  for (size_t m = 0; m < trial.hypotheses.size(); ++m) {
+    const Hypothesis* h = trial.hypotheses[m];
+    if (!h->at || Late() || !tuned_.insert(TuneKey(trial, m)).second) continue;
+    // The shortest text that is clearly wrong.
+    const double floor = FloorOf(trial);
+    size_t text = texts_.size();
+    int64_t longest_wrong = 0;
+    int64_t shortest_right = int64_t{1} << 40;
+    for (size_t i = 0; i < texts_.size(); ++i) {
+      if (trial.distance[i] <= floor) continue;
+      const bool telling = trial.distance[i] > trial.worst / 30;
+      if (telling && (text == texts_.size() || std::abs(lengths_[i] - 12) < std::abs(lengths_[text] - 12))) text = i;
+    }
+    for (size_t i = 0; i < texts_.size(); ++i) {
+      if (trial.distance[i] > floor) {
+        longest_wrong = std::max(longest_wrong, lengths_[i]);
+      } else {
+        shortest_right = std::min(shortest_right, lengths_[i]);
+      }
+    }
+    if (text == texts_.size()) continue;
+    std::optional<Trial> better;
+    if (h->parameter == "rope_theta") better = TuneLog(trial, m, 300, 1e8, text);
+    if (h->parameter == "factor") better = TuneLog(trial, m, 1.05, 64, text);
+    if (h->parameter == "window_reach") {
+      better = TuneWhole(trial, m, RoundFirst(1, std::min<int64_t>(lengths_[text], 512)), text, lengths_[text]);
+    }
+    if (h->parameter == "padded_length") {
+      const int64_t high = std::min<int64_t>({shortest_right, 1024, longest_wrong * 2 + 64});
+      better = TuneWhole(trial, m, RoundFirst(longest_wrong + 1, high), text, 0);
+    }
+    if (better && better->score < trial.score) trial = std::move(*better);
+  }
+  return trial;
+}
+
+std::string Search::TuneKey(const Trial& trial, size_t member) {
+  std::string key = trial.hypotheses[member]->cause + "\n" + trial.hypotheses[member]->parameter;
+  if (trial.hypotheses[member]->parameter == "rope_theta") {
+    key += trial.hypotheses[member]->variant.substr(0, trial.hypotheses[member]->variant.find("->") + 1);
+  }
+  for (size_t i = 0; i < trial.hypotheses.size(); ++i) {
+    if (i != member) key += "\n" + trial.hypotheses[i]->Name();
+  }
+  return key;
+}
+
+}  // namespace truevec
