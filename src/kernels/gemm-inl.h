@@ -340,9 +340,10 @@ static inline void GemmWith(const Product<D>& p, int64_t panel_begin, int64_t pa
   const int64_t tiles_per_block = kGemmRows / kIsaTileRows;
   const int64_t blocks = (tiles + tiles_per_block - 1) / tiles_per_block;
   const int64_t wide = IsaPanels((g.m + tiles - 1) / tiles);
-  // Two sum blocks of every panel fit the first-level cache beside a tile of a. Few rows read each weight once: then
+  // kGemmDepth steps of a panel fit the first-level cache beside a tile of a. Few rows read each weight once: then
   // the whole depth, so that they come as one stream.
-  const int64_t stretch = tiles <= kStreamTiles || 2 * p.sum_block >= p.depth ? p.depth : 2 * p.sum_block;
+  const int64_t whole_blocks = kGemmDepth / p.sum_block * p.sum_block;
+  const int64_t stretch = tiles <= kStreamTiles || whole_blocks >= p.depth ? p.depth : whole_blocks;
   const int64_t group = stretch >= p.depth ? panel_end - panel_begin : kGemmPanels / wide * wide;
   float* memory = g.workspace;
   float* unpacked = memory + kGemmPanels * kPanel * kGemmRows;
