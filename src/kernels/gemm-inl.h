@@ -65,9 +65,10 @@ static inline __attribute__((always_inline)) void TileStep(int64_t i, const type
 }
 
 template <typename D, int kRows, int kPanels, bool kPacked, bool kStream>
-static inline void TileBlock(int64_t depth, const typename D::A* a, int64_t lda, const typename D::B* b,
-                             int64_t panel_stride, Ahead<typename D::B> ahead, typename D::Sum* tile, int64_t ldt,
-                             bool first) {
+static inline __attribute__((always_inline)) void TileBody(int64_t depth, const typename D::A* a, int64_t lda,
+                                                           const typename D::B* b, int64_t panel_stride,
+                                                           Ahead<typename D::B> ahead, typename D::Sum* tile,
+                                                           int64_t ldt, bool first) {
   typename D::Acc acc[kRows][kPanels];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
@@ -93,23 +94,31 @@ static inline void TileBlock(int64_t depth, const typename D::A* a, int64_t lda,
   }
 }
 
+// A function of its own: inlined into the choice below it, GCC spills.
+template <typename D, int kRows, int kPanels, bool kStream>
+static __attribute__((noinline)) void TileBlock(int64_t depth, const typename D::A* a, const typename D::B* b,
+                                                int64_t panel_stride, Ahead<typename D::B> ahead, typename D::Sum* tile,
+                                                int64_t ldt, bool first) {
+  TileBody<D, kRows, kPanels, true, kStream>(depth, a, 0, b, panel_stride, ahead, tile, ldt, first);
+}
+
 // One register tile; `panels` is at most IsaPanels(rows).
-template <typename D, bool kPacked, bool kStream>
-static inline void TileAny(int64_t rows, int64_t panels, int64_t depth, const typename D::A* a, int64_t lda,
-                           const typename D::B* b, int64_t panel_stride, Ahead<typename D::B> ahead,
-                           typename D::Sum* tile, int64_t ldt, bool first) {
+template <typename D, bool kStream>
+static inline void TileAny(int64_t rows, int64_t panels, int64_t depth, const typename D::A* a, const typename D::B* b,
+                           int64_t panel_stride, Ahead<typename D::B> ahead, typename D::Sum* tile, int64_t ldt,
+                           bool first) {
   switch (rows * 8 + panels) {
-#define TV_TILE_CASE(r, p)                                                                         \
-  case (r) * 8 + (p):                                                                              \
-    TileBlock<D, r, p, kPacked, kStream>(depth, a, lda, b, panel_stride, ahead, tile, ldt, first); \
+#define TV_TILE_CASE(r, p)                                                           \
+  case (r) * 8 + (p):                                                                \
+    TileBlock<D, r, p, kStream>(depth, a, b, panel_stride, ahead, tile, ldt, first); \
     return;
     TV_TILE_CASES
 #undef TV_TILE_CASE
     default:  // a width that has no tile of its own: panel by panel
       for (int64_t p = 0; p < panels; ++p) {
-        TileAny<D, kPacked, kStream>(rows, 1, depth, a, lda, b + p * panel_stride, panel_stride,
-                                     {kStream ? ahead.next + p * panel_stride : nullptr, ahead.shift},
-                                     tile + p * kPanel, ldt, first);
+        TileAny<D, kStream>(rows, 1, depth, a, b + p * panel_stride, panel_stride,
+                            {kStream ? ahead.next + p * panel_stride : nullptr, ahead.shift}, tile + p * kPanel, ldt,
+                            first);
       }
   }
 }
@@ -209,14 +218,11 @@ static inline void PackTile(const void* a, int64_t lda, int64_t rows, int64_t de
   }
 }
 
-// Asks for one of `shares` parts of the weights that the next panel reads: the far cache's latency hides behind the
-// tiles of this panel. A prefetch beyond the end does nothing.
+// Asks for weights that the next panel reads: the far cache's latency hides behind the tiles of this panel. A prefetch
+// beyond the end does nothing.
 template <typename B>
-static inline void PrefetchShare(const B* next, int64_t count, int64_t share, int64_t shares) {
-  constexpr int64_t kLine = 64 / (int64_t)sizeof(B);
-  for (int64_t i = count * share / shares / kLine * kLine; i < count * (share + 1) / shares; i += kLine) {
-    __builtin_prefetch(next + i, 0, 2);
-  }
+static inline void PrefetchLines(const B* from, const B* to) {
+  for (const char* p = (const char*)from; p < (const char*)to; p += 64) __builtin_prefetch(p, 0, 2);
 }
 
 static inline void UnpackPanel(FloatDot, const float*, int64_t, float*) {}
@@ -243,7 +249,12 @@ struct RowBlock {
   typename D::Wide::B* unpacked;  // [wide][stretch][16]
   typename D::Sum* strips;
 
-  int64_t Row(int64_t tile) const { return p.g.m * tile / tiles; }
+  int64_t first_rows[kGemmRows / kIsaTileRows + 1];  // of tile0 to tile1
+
+  int64_t Row(int64_t tile) const { return first_rows[tile - tile0]; }
+  void SetRows() {
+    for (int64_t t = tile0; t <= tile1; ++t) first_rows[t - tile0] = p.g.m * t / tiles;
+  }
 
   void Pack(int64_t first, int64_t count) const {
     for (int64_t t = tile0; t < tile1; ++t) {
@@ -259,16 +270,18 @@ struct RowBlock {
     const int64_t rows = Row(t + 1) - Row(t);
     const int64_t before = Row(t) - Row(tile0);
     const int64_t steps = count - i < p.sum_block ? count - i : p.sum_block;
-    TileAny<E, true, kStream>(rows, panels, steps, packed_a + before * count + i * rows, 0, b + i * E::kRowElements,
-                              panel_stride, ahead, strip + before * wide * kPanel, wide * kPanel, first + i == 0);
+    TileAny<E, kStream>(rows, panels, steps, packed_a + before * count + i * rows, b + i * E::kRowElements,
+                        panel_stride, ahead, strip + before * wide * kPanel, wide * kPanel, first + i == 0);
   }
 
   // One stretch of depth of `panels` panels from b, weights that are in a near cache or asked for by `next`.
   template <typename E>
   void Tiles(const typename E::B* b, int64_t panel_stride, int64_t first, int64_t count, int64_t panels,
              typename D::Sum* strip, const typename D::B* next) const {
+    const int64_t share = (count * panels * D::kRowElements + tile1 - tile0 - 1) / (tile1 - tile0);
     for (int64_t t = tile0; t < tile1; ++t) {
-      PrefetchShare(next, count * panels * D::kRowElements, t - tile0, tile1 - tile0);
+      const int64_t part = share * (t - tile0);
+      PrefetchLines(next + part, next + part + share);
       for (int64_t i = 0; i == 0 || i < count; i += p.sum_block) {
         OneTile<E, false>(t, i, b, panel_stride, {nullptr, 0}, first, count, panels, strip);
       }
@@ -327,23 +340,26 @@ static inline void GemmWith(const Product<D>& p, int64_t panel_begin, int64_t pa
   const int64_t tiles_per_block = kGemmRows / kIsaTileRows;
   const int64_t blocks = (tiles + tiles_per_block - 1) / tiles_per_block;
   const int64_t wide = IsaPanels((g.m + tiles - 1) / tiles);
-  // Two sum blocks of every panel fit the first-level cache beside a tile of a. Few rows read each weight once: then
+  // kGemmDepth steps of a panel fit the first-level cache beside a tile of a. Few rows read each weight once: then
   // the whole depth, so that they come as one stream.
-  const int64_t stretch = tiles <= kStreamTiles || 2 * p.sum_block >= p.depth ? p.depth : 2 * p.sum_block;
+  const int64_t whole_blocks = kGemmDepth / p.sum_block * p.sum_block;
+  const int64_t stretch = tiles <= kStreamTiles || whole_blocks >= p.depth ? p.depth : whole_blocks;
   const int64_t group = stretch >= p.depth ? panel_end - panel_begin : kGemmPanels / wide * wide;
   float* memory = g.workspace;
   float* unpacked = memory + kGemmPanels * kPanel * kGemmRows;
   float* packed_a = unpacked + kGemmUnpacked;
   for (int64_t block = 0; block < blocks; ++block) {
-    const RowBlock<D> rows{p,
-                           tiles,
-                           tiles * block / blocks,
-                           tiles * (block + 1) / blocks,
-                           wide,
-                           stretch,
-                           (typename D::A*)packed_a,
-                           (typename D::Wide::B*)unpacked,
-                           (typename D::Sum*)memory};
+    RowBlock<D> rows{p,
+                     tiles,
+                     tiles * block / blocks,
+                     tiles * (block + 1) / blocks,
+                     wide,
+                     stretch,
+                     (typename D::A*)packed_a,
+                     (typename D::Wide::B*)unpacked,
+                     (typename D::Sum*)memory,
+                     {}};
+    rows.SetRows();
     for (int64_t panel = panel_begin; panel < panel_end; panel += group) {
       rows.Run(panel, panel_end - panel < group ? panel_end : panel + group);
     }
@@ -364,22 +380,52 @@ static void Gemm(const GemmArgs& g, int64_t panel_begin, int64_t panel_end) {
   }
 }
 
+// `count` tiles of kRows rows below each other; one call, since a tile over few k is soon done.
+template <int kRows, int kPanels>
+static void TileRun(const TileArgs& t, int64_t count, int64_t k, const float* a, const float* b, float* out,
+                    bool first) {
+  for (int64_t i = 0; i < count; ++i) {
+    TileBody<FloatDot, kRows, kPanels, false, false>(k, a + i * kRows * t.lda, t.lda, b, t.panel_stride, {nullptr, 0},
+                                                     out + i * kRows * t.ldo, t.ldo, first);
+  }
+}
+
+static inline void AnyTileRun(const TileArgs& t, int64_t rows, int64_t panels, int64_t count, int64_t k, const float* a,
+                              const float* b, float* out, bool first) {
+  if (count == 0) return;
+  switch (rows * 8 + panels) {
+#define TV_TILE_CASE(r, p)                        \
+  case (r) * 8 + (p):                             \
+    TileRun<r, p>(t, count, k, a, b, out, first); \
+    return;
+    TV_TILE_CASES
+#undef TV_TILE_CASE
+    default:
+      for (int64_t p = 0; p < panels; ++p) {
+        AnyTileRun(t, rows, 1, count, k, a, b + p * t.panel_stride, out + p * kPanel, first);
+      }
+  }
+}
+
 static void Tile(const TileArgs& t) {
+  if (t.rows == 0) return;
   const int64_t tiles = (t.rows + kIsaTileRows - 1) / kIsaTileRows;
-  const int64_t wide = IsaPanels((t.rows + tiles - 1) / (tiles > 0 ? tiles : 1));
+  // The first ones have one row more.
+  const int64_t rows = t.rows / tiles;
+  const int64_t taller = t.rows % tiles;
+  const int64_t wide = IsaPanels(taller > 0 ? rows + 1 : rows);
   for (int64_t panel = 0; panel < t.panels; panel += wide) {
     const int64_t panels = t.panels - panel < wide ? t.panels - panel : wide;
     const float* b = t.b + panel * t.panel_stride;
+    float* out = t.out + panel * kPanel;
     bool first = true;
     for (int64_t k0 = 0; first || k0 < t.k;) {
       const int64_t to_boundary = kMaxKBlock - (t.k_origin + k0) % kMaxKBlock;
       const int64_t kn = t.k - k0 < to_boundary ? t.k - k0 : to_boundary;
-      for (int64_t i = 0; i < tiles; ++i) {
-        const int64_t r = t.rows * i / tiles;
-        TileAny<FloatDot, false, false>(t.rows * (i + 1) / tiles - r, panels, kn, t.a + r * t.lda + k0, t.lda,
-                                        b + k0 * kPanel, t.panel_stride, {nullptr, 0},
-                                        t.out + r * t.ldo + panel * kPanel, t.ldo, first);
-      }
+      const int64_t split = taller * (rows + 1);
+      AnyTileRun(t, rows + 1, panels, taller, kn, t.a + k0, b + k0 * kPanel, out, first);
+      AnyTileRun(t, rows, panels, tiles - taller, kn, t.a + split * t.lda + k0, b + k0 * kPanel, out + split * t.ldo,
+                 first);
       first = false;
       k0 += kn > 0 ? kn : 1;
     }

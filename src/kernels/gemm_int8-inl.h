@@ -63,6 +63,6 @@ static inline void FinishStrip(PairDot, const GemmArgs& g, const Strip& s, int64
 
 static void GemmInt8(const GemmArgs& g, int64_t panel_begin, int64_t panel_end) {
   const int64_t pairs = (g.k + 1) / 2;
-  const int64_t block = pairs < kGemmSum ? (pairs > 0 ? pairs : 1) : kGemmSum;
+  const int64_t block = pairs < kGemmDepth ? (pairs > 0 ? pairs : 1) : kGemmDepth;
   GemmWith(Product<Int8Dot>{g, (const int32_t*)g.quantized, g.ldq / 2, pairs, block}, panel_begin, panel_end);
 }

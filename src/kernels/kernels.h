@@ -14,7 +14,7 @@ namespace truevec::kernels {
 inline constexpr int64_t kPanel = 16;
 // k is summed in equal blocks of at most this many terms (tile: kMaxKBlock); block sums are added in order. Shorter
 // chains keep the rounding error below that of one long sum.
-inline constexpr int64_t kGemmSum = 192;
+inline constexpr int64_t kGemmSum = 128;
 inline constexpr int64_t kMaxKBlock = 256;
 inline constexpr int64_t kLanes = 16;
 
@@ -28,10 +28,11 @@ enum class Weights : int { kFloat32, kBFloat16, kInt8 };
 inline constexpr int64_t kGemmRows = 144;
 inline constexpr int64_t kGemmStreamRows = 24;  // so few take the whole depth at once
 inline constexpr int64_t kGemmPanels = 48;      // whose unfinished sums are kept while depth is cut
-inline constexpr int64_t kGemmUnpacked = 2 * 2 * kGemmSum * kPanel;
+inline constexpr int64_t kGemmDepth = 384;      // most steps of depth of a pass over more rows
+inline constexpr int64_t kGemmUnpacked = 2 * kGemmDepth * kPanel;
 // Floats of GemmArgs::workspace.
 constexpr int64_t GemmWorkspace(int64_t m, int64_t k) {
-  const int64_t block = (m < kGemmRows ? m : kGemmRows) * 2 * kGemmSum;
+  const int64_t block = (m < kGemmRows ? m : kGemmRows) * kGemmDepth;
   const int64_t stream = (m < kGemmStreamRows ? m : kGemmStreamRows) * k;
   return kGemmPanels * kPanel * kGemmRows + kGemmUnpacked + ((block > stream ? block : stream) + 15) / 16 * 16;
 }
