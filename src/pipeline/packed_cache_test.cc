@@ -174,7 +174,9 @@ TEST_F(PackedCacheTest, APlaceThatCannotBeWrittenIsNoError) {
   fs::create_directories(root_ + "/readonly");
   fs::permissions(root_ + "/readonly", fs::perms::owner_read | fs::perms::owner_exec);
   EXPECT_EQ(Embed(root_ + "/readonly"), plain_);
-  if (geteuid() != 0) EXPECT_TRUE(fs::is_empty(root_ + "/readonly"));
+  if (geteuid() != 0) {
+    EXPECT_TRUE(fs::is_empty(root_ + "/readonly"));
+  }
 }
 
 TEST_F(PackedCacheTest, TheOldestFilesMakeRoom) {
