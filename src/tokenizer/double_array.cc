@@ -95,7 +95,8 @@ class Builder {
   const std::vector<std::string_view>& keys_;
   DoubleArrayShape shape_;
   std::vector<uint64_t> taken_;
-  // The first word of taken_ with a free unit, from 256 on: below, units that no label reaches would stay free for ever.
+  // The first word of taken_ with a free unit, from 256 on: below, units that no label reaches would stay free for
+  // ever.
   size_t first_ = 4;
   uint32_t several_from_ = 0;
 };

@@ -29,7 +29,7 @@ constexpr uint64_t kPage = 4096;
 constexpr char kMagic[8] = {'T', 'V', 'P', 'A', 'C', 'K', '0', '1'};
 constexpr std::string_view kSuffix = ".packed";
 constexpr std::string_view kTemporary = ".packing";
-constexpr double kAbandonedSeconds = 3600;  // a temporary file that old has lost its writer
+constexpr double kAbandonedSeconds = 3600;          // a temporary file that old has lost its writer
 constexpr uint64_t kSpaceLeft = uint64_t{1} << 30;  // a disk with less is not written to
 constexpr size_t kMaxTable = size_t{64} << 20;
 
