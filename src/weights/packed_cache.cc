@@ -20,7 +20,6 @@
 #include <vector>
 
 #include "base/json.h"
-#include "kernels/kernels.h"
 
 namespace truevec {
 namespace {
@@ -351,7 +350,7 @@ std::unique_ptr<PackedCache> PackedCache::Open(const PackedCacheOptions& options
   if (options.directory.empty()) return nullptr;
   const WeightIdentity identity = store.Identity();
   if (identity.place.empty()) return nullptr;
-  const std::string how = "\n" + variant + "\n" + kernels::Active().name + "\n" + std::string(PackedLayout());
+  const std::string how = "\n" + variant + "\n" + std::string(PackedLayout());
   // The name is that of the place, not of the content: a checkpoint that changes replaces its file.
   const std::string place = identity.place + how;
   const std::string path = options.directory + "/" + Hex(Hash(place.data(), place.size())) + std::string(kSuffix);
