@@ -82,7 +82,8 @@ class BenchCommand : public Command {
         ->check(CLI::Range(1, 1000));
     app->add_option("--as", as_, "Which Sentence Transformers class loads a directory that does not say");
     app->add_flag("--peers", peers_, "Run other engines beside truevec, interleaved (./dev bench peers installs them)");
-    app->add_flag("--fidelity", fidelity_, "Cosines with float32 and int8's fallbacks for every dtype, not only --dtype");
+    app->add_flag("--fidelity", fidelity_,
+                  "Cosines with float32 and int8's fallbacks for every dtype, not only --dtype");
     app->add_option("--write-texts", write_texts_, "Write the texts of the workloads as JSON to FILE and stop");
   }
   Status Run(const CommonOptions& common) override;

@@ -203,7 +203,8 @@ json::object InspectToJson(const LoadReport& report) {
   object["schema"] = "truevec.inspect/1";
   object["supported"] = Supported(report);
   object["refusals"] = refusals;
-  object["fingerprint"] = report.spec.lazy_fingerprint == nullptr ? json::value() : json::value(report.spec.fingerprint());
+  object["fingerprint"] =
+      report.spec.lazy_fingerprint == nullptr ? json::value() : json::value(report.spec.fingerprint());
   object["architecture"] = report.spec.architecture;
   object["parameters"] = report.parameters;
   object["dimension"] = report.dimension;

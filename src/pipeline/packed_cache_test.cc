@@ -25,8 +25,7 @@ class PackedCacheTest : public ::testing::Test {
     fs::remove_all(root_);
     fs::create_directories(root_);
     model_ = root_ + "/model";
-    fs::copy(std::string(TRUEVEC_SOURCE_DIR) + "/tests/golden/pipeline/normalize", model_,
-             fs::copy_options::recursive);
+    fs::copy(std::string(TRUEVEC_SOURCE_DIR) + "/tests/golden/pipeline/normalize", model_, fs::copy_options::recursive);
     for (const auto& entry : fs::recursive_directory_iterator(model_)) {
       fs::permissions(entry.path(), fs::perms::owner_write, fs::perm_options::add);
     }
@@ -125,8 +124,8 @@ TEST_F(PackedCacheTest, ATruncatedFileIsWrittenAnew) {
   Embed(cache_);
   const std::string file = OnlyFile();
   const std::string whole = ReadFile(file).value();
-  for (const size_t size : {size_t{0}, size_t{1}, size_t{31}, size_t{32}, size_t{4096}, whole.size() / 2,
-                            whole.size() - 1}) {
+  for (const size_t size :
+       {size_t{0}, size_t{1}, size_t{31}, size_t{32}, size_t{4096}, whole.size() / 2, whole.size() - 1}) {
     Write(file, whole.substr(0, size));
     EXPECT_EQ(Embed(cache_), plain_) << size;
     EXPECT_EQ(ReadFile(OnlyFile()).value().size(), whole.size()) << size;
@@ -174,7 +173,9 @@ TEST_F(PackedCacheTest, APlaceThatCannotBeWrittenIsNoError) {
   fs::create_directories(root_ + "/readonly");
   fs::permissions(root_ + "/readonly", fs::perms::owner_read | fs::perms::owner_exec);
   EXPECT_EQ(Embed(root_ + "/readonly"), plain_);
-  if (geteuid() != 0) EXPECT_TRUE(fs::is_empty(root_ + "/readonly"));
+  if (geteuid() != 0) {
+    EXPECT_TRUE(fs::is_empty(root_ + "/readonly"));
+  }
 }
 
 TEST_F(PackedCacheTest, TheOldestFilesMakeRoom) {

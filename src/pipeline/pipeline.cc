@@ -150,8 +150,8 @@ Status LoadedPipeline::LoadModules(const ModelDirectory& directory, const SpecOp
   CheckOutput(widths);
   TV_RETURN_IF_ERROR(spec_.RefusalStatus());
   if (labels_ > 0) TV_RETURN_IF_ERROR(LoadScoreActivation(directory));
-  spec_.lazy_fingerprint = std::make_shared<LazyText>(
-      [description = DescribeAll(options), weights = std::move(weight_hash)]() mutable {
+  spec_.lazy_fingerprint =
+      std::make_shared<LazyText>([description = DescribeAll(options), weights = std::move(weight_hash)]() mutable {
         description["weights"] = weights.ToJson();
         return Fingerprint(description);
       });

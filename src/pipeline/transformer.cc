@@ -506,9 +506,8 @@ LoadedModule LoadTransformer(const ModuleSpec& module, const LoadContext& contex
   ConfigReader reader(model_config, &config.config_overrides, &context.spec->settings, "transformers 5");
   const auto& edit = context.options->edit_weights;
   const WeightScope weights(edit ? edit(backbone.weights) : backbone.weights);
-  const std::shared_ptr<PackedCache> packed =
-      PackedCache::Open(context.options->packed_cache, *weights.store(),
-                        std::to_string(static_cast<int>(context.options->compute_type)));
+  const std::shared_ptr<PackedCache> packed = PackedCache::Open(
+      context.options->packed_cache, *weights.store(), std::to_string(static_cast<int>(context.options->compute_type)));
   weights.SetPacked(packed);
   ModelOptions options;
   options.compute_type = context.options->compute_type;

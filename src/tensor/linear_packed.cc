@@ -22,7 +22,11 @@ int64_t PackedBytes(const PackedLinear& p) {
 
 }  // namespace
 
-std::string_view PackedLayout() { return TRUEVEC_PACKED_LAYOUT; }
+std::string_view PackedLayout() {
+  // With the instruction set, which may choose how it wants its weights.
+  static const std::string layout = std::string(TRUEVEC_PACKED_LAYOUT) + " " + kernels::Active().name;
+  return layout;
+}
 
 PackedLinear Linear::ToPacked() const {
   PackedLinear p;

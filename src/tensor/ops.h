@@ -65,8 +65,8 @@ class Linear {
   // Any floating dtype; `bias` may be absent. Several weights with the same in_features are stacked along `out`
   // (fused QKV) when more than one is given; biases must then be all present or all absent.
   static Linear Pack(std::span<const TensorView> weights, std::span<const TensorView> biases, ComputeType type);
-  // Views of what Pack made, and a Linear over such views: `owner` keeps `packed`, the rest is copied. FromPacked is null
-  // when sizes do not fit together.
+  // Views of what Pack made, and a Linear over such views: `owner` keeps `packed`, the rest is copied. FromPacked is
+  // null when sizes do not fit together.
   PackedLinear ToPacked() const;
   static std::optional<Linear> FromPacked(const PackedLinear& packed, std::shared_ptr<const void> owner);
   int64_t in_features() const;

@@ -81,7 +81,7 @@ class Builder {
     const bool several = labels.size() > 1;
     uint32_t unit = static_cast<uint32_t>(first_ * 64);
     if (several) unit = std::max(unit, several_from_);
-    uint32_t base = unit - std::min<uint32_t>(unit, labels.front());
+    uint32_t base = unit - labels.front();
     for (int round = 0;; ++round, base += 64) {
       if (base + 384 > taken_.size() * 64) Grow(std::max<size_t>(base + 512, taken_.size() * 64 * 3 / 2));
       uint64_t free = ~uint64_t{0};
@@ -95,7 +95,9 @@ class Builder {
   const std::vector<std::string_view>& keys_;
   DoubleArrayShape shape_;
   std::vector<uint64_t> taken_;
-  size_t first_ = 0;  // the first word of taken_ with a free unit
+  // The first word of taken_ with a free unit, from 256 on: below, units that no label reaches would stay free for
+  // ever.
+  size_t first_ = 4;
   uint32_t several_from_ = 0;
 };
 

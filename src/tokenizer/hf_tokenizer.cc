@@ -110,8 +110,8 @@ class HfTokenizer : public Tokenizer {
   TokenizerParts parts_;
   std::unique_ptr<IdsEncoder> ids_encoder_;  // null: the parts have no form without offsets
   mutable ScratchPool scratches_;
-  std::vector<const std::string*> tokens_;                      // by id, of parts_; null: none; added tokens win
-  std::unordered_map<int32_t, const std::string*> replaced_;    // what added tokens have taken the place of
+  std::vector<const std::string*> tokens_;                    // by id, of parts_; null: none; added tokens win
+  std::unordered_map<int32_t, const std::string*> replaced_;  // what added tokens have taken the place of
   std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> added_ids_;
   std::unordered_map<int32_t, const AddedToken*> added_;  // by id
   std::unordered_set<std::string> special_contents_;

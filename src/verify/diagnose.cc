@@ -371,8 +371,9 @@ Result<Diagnosis> Diagnose(Lab* lab, Target* target, const std::vector<Probe>& p
   FillDiagnosis(o, target, reference, &d);
   TV_ASSIGN_OR_RETURN(const auto ids, lab->Ids(o.texts, {}));
   for (const auto& list : ids) d.lengths.push_back(static_cast<int64_t>(list.size()));
-  d.model = {
-      {"directory", lab->directory()}, {"fingerprint", lab->pipeline().spec().fingerprint()}, {"prompt", lab->prompt()}};
+  d.model = {{"directory", lab->directory()},
+             {"fingerprint", lab->pipeline().spec().fingerprint()},
+             {"prompt", lab->prompt()}};
   Evidence e;
   e.seen = &o;
   e.reference = &reference;

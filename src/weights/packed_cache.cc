@@ -20,7 +20,6 @@
 #include <vector>
 
 #include "base/json.h"
-#include "kernels/kernels.h"
 
 namespace truevec {
 namespace {
@@ -29,7 +28,7 @@ constexpr uint64_t kPage = 4096;
 constexpr char kMagic[8] = {'T', 'V', 'P', 'A', 'C', 'K', '0', '1'};
 constexpr std::string_view kSuffix = ".packed";
 constexpr std::string_view kTemporary = ".packing";
-constexpr double kAbandonedSeconds = 3600;  // a temporary file that old has lost its writer
+constexpr double kAbandonedSeconds = 3600;          // a temporary file that old has lost its writer
 constexpr uint64_t kSpaceLeft = uint64_t{1} << 30;  // a disk with less is not written to
 constexpr size_t kMaxTable = size_t{64} << 20;
 
@@ -351,7 +350,7 @@ std::unique_ptr<PackedCache> PackedCache::Open(const PackedCacheOptions& options
   if (options.directory.empty()) return nullptr;
   const WeightIdentity identity = store.Identity();
   if (identity.place.empty()) return nullptr;
-  const std::string how = "\n" + variant + "\n" + kernels::Active().name + "\n" + std::string(PackedLayout());
+  const std::string how = "\n" + variant + "\n" + std::string(PackedLayout());
   // The name is that of the place, not of the content: a checkpoint that changes replaces its file.
   const std::string place = identity.place + how;
   const std::string path = options.directory + "/" + Hex(Hash(place.data(), place.size())) + std::string(kSuffix);
