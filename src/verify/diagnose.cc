@@ -269,8 +269,9 @@ void FillDiagnosis(const Observations& o, Target* target, const std::vector<Vect
       for (float& x : v) x = norm == 0 ? x : static_cast<float>(x / norm);
     }
     d->comparison = Compare(units, o.singles);
-    d->notes.push_back("this API brings vectors to length 1 unless told otherwise; the model's own are not: compared by "
-                       "direction");
+    d->notes.push_back(
+        "this API brings vectors to length 1 unless told otherwise; the model's own are not: compared by "
+        "direction");
   }
   if (d->comparison.same_dimension) {
     d->neighbour_overlap = NeighbourOverlap(reference, o.singles, 5);
