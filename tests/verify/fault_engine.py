@@ -71,6 +71,9 @@ class Engine:
         self.plan = Plan(self)
         for fault in faults:
             FAULTS[fault](self.plan)
+        needs = {"last-row": "last", "row-by-sum": "last", "first-row": "cls", "pool-pads": "mean", "attend-and-pool": "mean"}
+        if needs.get(self.plan.batch, self.pooling) != self.pooling:
+            raise ValueError(f"{self.plan.batch} needs {needs[self.plan.batch]} pooling")
         self.read_tokenizer()
         self.break_model()
         self.accepts = set(inspect.signature(self.model.forward).parameters)
