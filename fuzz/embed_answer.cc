@@ -1,5 +1,5 @@
-// Answers of embedding servers in every dialect, of any bytes. The first byte says how many texts were asked; the rest is
-// the body. What is read has a vector for each text, and base64 is read back to itself.
+// Answers of embedding servers in every dialect, of any bytes. The first byte says how many texts were asked; the rest
+// is the body. What is read has a vector for each text, and base64 is read back to itself.
 #include <cstdint>
 #include <cstdlib>
 

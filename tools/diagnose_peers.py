@@ -5,16 +5,16 @@ Runs bench/peers/worker.py for each engine (the environment of `./dev bench peer
 of a lock, and prints `truevec diagnose`'s verdict and causes as a table. MODEL: all-MiniLM-L6-v2.
 """
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BINARY = str(ROOT / "build/release/bin/truevec")
-ENGINES = ("sentence-transformers", "onnxruntime", "onnxruntime-int8", "openvino-f32", "openvino-default",
-           "openvino-bfloat16", "openvino-int8", "ctranslate2", "ctranslate2-int8", "ctranslate2-bfloat16",
-           "fastembed")
+BINARY = os.environ.get("TRUEVEC_BINARY", str(ROOT / "build/release/bin/truevec"))
+ENGINES = ("sentence-transformers", "onnxruntime", "onnxruntime-int8", "openvino-f32", "openvino-default", "ctranslate2",
+           "ctranslate2-int8")
 
 
 def vectors(engine, model, texts, folder):

@@ -260,6 +260,19 @@ void FillDiagnosis(const Observations& o, Target* target, const std::vector<Vect
   d->about = target->About();
   d->dialect = target->Dialect();
   d->comparison = Compare(reference, o.singles);
+  const auto unit = [](const Vector& v) { return std::abs(Norm(v) - 1) < 1e-3; };
+  const bool always = d->dialect == "tei" || d->dialect == "ollama" || d->dialect == "llamacpp";
+  if (always && !NormsAgree(d->comparison) && std::all_of(o.singles.begin(), o.singles.end(), unit)) {
+    std::vector<Vector> units = reference;
+    for (Vector& v : units) {
+      const double norm = Norm(v);
+      for (float& x : v) x = norm == 0 ? x : static_cast<float>(x / norm);
+    }
+    d->comparison = Compare(units, o.singles);
+    d->notes.push_back(
+        "this API brings vectors to length 1 unless told otherwise; the model's own are not: compared by "
+        "direction");
+  }
   if (d->comparison.same_dimension) {
     d->neighbour_overlap = NeighbourOverlap(reference, o.singles, 5);
     d->geometry = Geometry(reference, o.singles);

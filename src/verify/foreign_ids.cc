@@ -57,8 +57,9 @@ void AskOwnIds(const Evidence& e, Lab* lab, Target* target, Cause* cause) {
     ++asked;
   }
   if (asked == 0) return;
-  cause->evidence.push_back("asked with the reference's own token ids the target gives the reference's vectors: the "
-                            "fault lies before the model, in the text or its tokens");
+  cause->evidence.push_back(
+      "asked with the reference's own token ids the target gives the reference's vectors: the "
+      "fault lies before the model, in the text or its tokens");
 }
 
 }  // namespace

@@ -52,8 +52,8 @@ Hypothesis ThetaRow(double base, double where) {
   Hypothesis row;
   row.cause = "rope-theta";
   row.variant = (where > 0 ? Short(where) + " -> " : "") + Short(base);
-  row.says = "with rotary base " + Short(base) + (where > 0 ? " in place of " + Short(where) : "") +
-             " the vectors agree";
+  row.says =
+      "with rotary base " + Short(base) + (where > 0 ? " in place of " + Short(where) : "") + " the vectors agree";
   row.parameter = "rope_theta";
   row.value = base;
   row.at = [where](double value) { return ThetaRow(value, where); };

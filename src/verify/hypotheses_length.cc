@@ -136,6 +136,9 @@ void AddLengthHypotheses(const ModelTraits& model, Hypotheses* out) {
       out->push_back(ChunkRow({.overlap = overlap, .weighted = weighted}));
     }
   }
+  for (Hypothesis& row : *out) {
+    if (row.cause == "chunk-averaging" && !row.value.is_int64()) row.value = model.max_length - around;
+  }
 }
 
 }  // namespace truevec

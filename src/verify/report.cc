@@ -133,7 +133,9 @@ std::string DiagnosisToText(const Diagnosis& d) {
     while (first < row.reference.size() && first < row.target.size() && row.reference[first] == row.target[first]) {
       ++first;
     }
-    const auto piece = [&](const auto& ids) { return first < ids.size() ? "\"" + ids[first].second + "\"" : "the end"; };
+    const auto piece = [&](const auto& ids) {
+      return first < ids.size() ? "\"" + ids[first].second + "\"" : "the end";
+    };
     out += "token ids  " + row.probe + ": " + std::to_string(row.target.size()) + " instead of " +
            std::to_string(row.reference.size()) + ", from number " + std::to_string(first) + ": " + piece(row.target) +
            " instead of " + piece(row.reference) + " (says " + row.by + ")\n";

@@ -145,7 +145,8 @@ std::string DiagnosisToHtml(const Diagnosis& d) {
       "content=\"width=device-width\"><title>truevec: " +
       Escape(d.verdict) +
       "</title><style>body{font:15px/1.4 sans-serif;margin:2em;max-width:70em}td,th{padding:2px 10px;text-align:left;"
-      "vertical-align:top}pre{background:#f5f5f5;padding:1em;overflow:auto}td b{background:#fdd}sub{color:#888;margin-left:1px}section{border-left:4px solid "
+      "vertical-align:top}pre{background:#f5f5f5;padding:1em;overflow:auto}td "
+      "b{background:#fdd}sub{color:#888;margin-left:1px}section{border-left:4px solid "
       "#c33;padding-left:1em}</style><h1>" +
       Escape(d.verdict) + "</h1>\n";
   out += Causes(d);

@@ -1,5 +1,5 @@
-// Numbers that a cause has, estimated from the answers: length limits and chunk sizes from between the longest text that
-// is right and the shortest that is not, windows and padded lengths by trying them, rotary bases by a line search.
+// Numbers that a cause has, estimated from the answers: length limits and chunk sizes from between the longest text
+// that is right and the shortest that is not, windows and padded lengths by trying them, rotary bases by a line search.
 #include <algorithm>
 #include <cmath>
 

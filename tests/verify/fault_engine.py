@@ -7,6 +7,7 @@ import inspect
 import itertools
 import json
 import random
+import re
 
 import numpy
 import torch
@@ -21,6 +22,7 @@ class Plan:
     """What happens to a text; faults replace members."""
 
     def __init__(self, engine):
+        self.engine = engine
         self.text = []                      # str -> str
         self.prompt = engine.prompt
         self.tokenizer = None               # edit of a backend tokenizer
@@ -69,6 +71,9 @@ class Engine:
         self.plan = Plan(self)
         for fault in faults:
             FAULTS[fault](self.plan)
+        needs = {"last-row": "last", "row-by-sum": "last", "first-row": "cls", "pool-pads": "mean", "attend-and-pool": "mean"}
+        if needs.get(self.plan.batch, self.pooling) != self.pooling:
+            raise ValueError(f"{self.plan.batch} needs {needs[self.plan.batch]} pooling")
         self.read_tokenizer()
         self.break_model()
         self.accepts = set(inspect.signature(self.model.forward).parameters)
@@ -115,6 +120,11 @@ class Engine:
     def content(self, text):
         if not self.plan.cut_words:
             return self.backend.encode(text, add_special_tokens=False).ids
+        split = re.split("(" + "|".join(map(re.escape, self.special_ids)) + ")", text)
+        return [i for part in split for i in ([self.special_ids[part]] if part in self.special_ids else
+                                              self.cut(part) if part else [])]
+
+    def cut(self, text):
         if self.backend.normalizer:
             text = self.backend.normalizer.normalize_str(text)
         vocabulary, unk = self.backend.get_vocab(), self.st.tokenizer.unk_token_id

@@ -16,12 +16,14 @@ import subprocess
 import sys
 import time
 
-import numpy
-import torch
+from fault_causes import EXPECTED, judge
 
-from fault_causes import BESIDE, EXPECTED, judge
-from fault_engine import Engine, as_numpy
-from fault_server import FaultServer
+if sys.argv[2:3] != ["table"]:  # the table needs no PyTorch
+    import numpy
+    import torch
+
+    from fault_engine import Engine, as_numpy
+    from fault_server import FaultServer
 
 STAGES = [["html", "newlines"], ["prompt-query", "prompt-none"], ["no-specials", "no-last", "doubled", "eos-im-end"],
           ["cased", "lowered", "keep-accents", "greedy", "no-metaspace", "no-basic"],

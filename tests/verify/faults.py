@@ -15,6 +15,8 @@ from transformers.activations import ACT2FN
 
 def bert_normalizer(**changes):
     def edit(backend):
+        if not isinstance(backend.normalizer, normalizers.BertNormalizer):
+            raise ValueError("not BERT's normalizer")
         state = json.loads(backend.normalizer.__getstate__())
         state.pop("type")
         state.update(changes)
@@ -129,8 +131,8 @@ def strip_accents(backend):
 
 def merge_greedily(word, vocabulary, scores):
     """SentencePiece's BPE way: join the neighbours whose piece scores best until none joins."""
-    if any(t.startswith("##") for t in vocabulary):
-        raise ValueError("WordPiece is longest-match already")
+    if scores is None:
+        raise ValueError("BPE merges so already, WordPiece has no scores")
     pieces = list(word)
     while True:
         pairs = [(scores[a + b] if scores else -vocabulary[a + b], -i) for i, (a, b) in
@@ -154,8 +156,8 @@ def longest_first(word, vocabulary, scores):
 
 def other_token(name):
     def fault(plan):
-        plan.ids.append(lambda ids, engine: ids + [engine.special_ids[name]])
-        plan.specials = lambda first, last: (first, [])
+        plan.hooks.append(lambda model, engine=plan.engine: setattr(
+            plan, "specials", lambda first, last, i=engine.special_ids[name]: (first, [i])))
     return fault
 
 
