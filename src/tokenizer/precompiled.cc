@@ -10,6 +10,8 @@
 
 #include "tokenizer/base64.h"
 #include "tokenizer/char_table.h"
+#include "tokenizer/code_point_set.h"
+#include "tokenizer/regex_properties.h"
 #include "tokenizer/text_transform.h"
 #include "tokenizer/utf8-inl.h"
 #include "unicode/unicode.h"
@@ -63,20 +65,59 @@ class Charsmap {
   std::string replacements_;
 };
 
-// Whether a cluster of fewer than 6 bytes goes on between `left` and `right`: CR LF, and a base with Extend,
-// SpacingMark or ZWJ behind it (GB3, GB9, GB9a). Clusters by other rules are longer than 5 bytes.
-bool Joins(uint32_t left, uint32_t right) {
-  if (left == '\r') return right == '\n';
-  if (left == '\n' || right < 0x300) return false;
-  const Category category = GeneralCategory(left);
-  if (category == Category::kCc || category == Category::kZl || category == Category::kZp ||
-      (category == Category::kCf && left != 0x200D && left != 0x200C)) {
-    return false;
+enum class Break : uint8_t { kOther, kCr, kLf, kControl, kJoins, kZwj, kPrepend, kPictographic };
+
+// Where extended grapheme clusters end (UAX 29). Left out is what no cluster of fewer than 6 bytes, and no mark after
+// one, can show: Hangul, regional indicators and Indic conjuncts.
+class ClusterBreaks {
+ public:
+  ClusterBreaks() {
+    const auto add = [](std::string_view name, CodePointSet* set) {
+      set->Add(FindRegexProperty(name).value_or(std::span<const CodePointRange>()));
+    };
+    add("gcb:control", &control_);
+    add("gcb:extend", &joins_);
+    add("gcb:spacingmark", &joins_);
+    add("gcb:prepend", &prepend_);
+    add("extendedpictographic", &pictographic_);
   }
-  const Category next = GeneralCategory(right);
-  return right == 0x200D || right == 0x200C || next == Category::kMn || next == Category::kMe ||
-         next == Category::kMc || (right >= 0xFF9E && right <= 0xFF9F) || (right >= 0x1F3FB && right <= 0x1F3FF);
-}
+  Break Of(uint32_t cp) const {
+    if (cp == '\r') return Break::kCr;
+    if (cp == '\n') return Break::kLf;
+    if (cp == 0x200D) return Break::kZwj;
+    if (joins_.Contains(cp)) return Break::kJoins;
+    if (control_.Contains(cp)) return Break::kControl;
+    if (prepend_.Contains(cp)) return Break::kPrepend;
+    return pictographic_.Contains(cp) ? Break::kPictographic : Break::kOther;
+  }
+
+ private:
+  CodePointSet control_, joins_, prepend_, pictographic_;
+};
+
+// Walks over one cluster: whether it goes on with the next character.
+class Cluster {
+ public:
+  explicit Cluster(Break first) : last_(first), pictographic_(first == Break::kPictographic) {}
+  bool GoesOn(Break next) {
+    const bool joins = Joins(next);
+    pictographic_ = next == Break::kPictographic || (pictographic_ && (next == Break::kJoins || next == Break::kZwj));
+    last_ = next;
+    return joins;
+  }
+
+ private:
+  static bool IsControl(Break b) { return b == Break::kCr || b == Break::kLf || b == Break::kControl; }
+  bool Joins(Break next) const {
+    if (last_ == Break::kCr) return next == Break::kLf;                            // GB3
+    if (IsControl(last_) || IsControl(next)) return false;                         // GB4, GB5
+    if (next == Break::kJoins || next == Break::kZwj) return true;                 // GB9, GB9a
+    if (last_ == Break::kPrepend) return true;                                     // GB9b
+    return pictographic_ && last_ == Break::kZwj && next == Break::kPictographic;  // GB11
+  }
+  Break last_;
+  bool pictographic_;  // a pictograph, then only Extend and ZWJ
+};
 
 // The same on bytes: what becomes of each character alone is kept in a table, and printable ASCII that no mark follows
 // is copied in blocks when the map leaves it as it is.
@@ -100,7 +141,7 @@ class PrecompiledBytes : public ByteNormalizer {
       }
       unsigned length;
       const uint32_t cp = DecodeAt(p, &length);
-      const char* const stop = ClusterEnd(p + length, end, cp);
+      const char* const stop = ClusterEnd(p + length, end, table_[cp].breaks);
       std::optional<std::string_view> hit;
       if (stop > p + length && stop - p < 6) hit = map_->Shortest({p, static_cast<size_t>(stop - p)});
       if (hit) {
@@ -120,29 +161,28 @@ class PrecompiledBytes : public ByteNormalizer {
   struct Entry {
     const char* text;
     uint32_t size;
-    bool copy;     // stays as it is
-    bool extends;  // may join a character before it
+    bool copy;  // stays as it is
+    Break breaks;
   };
   Entry Compute(uint32_t cp) const {
     std::string bytes;
     if (cp < 0xD800 || cp >= 0xE000) AppendUtf8(cp, &bytes);
     const auto hit = map_->Shortest(bytes);
-    const bool extends = cp == '\n' || Joins('a', cp);
-    if (!hit) return {nullptr, 0, true, extends};
-    return {hit->data(), static_cast<uint32_t>(hit->size()), false, extends};
+    if (!hit) return {nullptr, 0, true, breaks_.Of(cp)};
+    return {hit->data(), static_cast<uint32_t>(hit->size()), false, breaks_.Of(cp)};
   }
-  const char* ClusterEnd(const char* p, const char* end, uint32_t left) const {
+  const char* ClusterEnd(const char* p, const char* end, Break first) const {
+    Cluster cluster(first);
     while (p < end) {
       unsigned length;
-      const uint32_t right = DecodeAt(p, &length);
-      if (!table_[right].extends || !Joins(left, right)) break;
-      left = right;
+      if (!cluster.GoesOn(table_[DecodeAt(p, &length)].breaks)) break;
       p += length;
     }
     return p;
   }
 
   const Charsmap* map_;
+  ClusterBreaks breaks_;
   CharTable<Entry> table_;
   bool copies_ascii_ = true;
 };
@@ -159,7 +199,8 @@ class Precompiled : public Normalizer {
     std::string cluster;
     for (size_t i = 0; i < text->size();) {
       size_t end = i + 1;
-      while (end < text->size() && Joins((*text)[end - 1].cp, (*text)[end].cp)) ++end;
+      for (Cluster walk(breaks_.Of((*text)[i].cp)); end < text->size() && walk.GoesOn(breaks_.Of((*text)[end].cp));)
+        ++end;
       std::optional<std::string_view> hit;
       if (end - i < kMaxClusterBytes) {
         cluster = ToUtf8(text->data() + i, text->data() + end);
@@ -197,6 +238,7 @@ class Precompiled : public Normalizer {
     if (count < old_count && !out->empty()) out->back().change -= static_cast<int>(old_count - count);
   }
   Charsmap map_;
+  ClusterBreaks breaks_;
 };
 
 class Nothing : public Normalizer {
