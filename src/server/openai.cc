@@ -52,12 +52,16 @@ const Schema kEmbeddings{
           {"float", "base64", "int8", "uint8", "binary", "ubinary"}},
          {"truncate", FieldType::kBool, "false: refuse a text that is too long."},
          {"use_activation", FieldType::kBool, "As normalize."},
+         {"late_chunking", FieldType::kBool, "Jina's; only false."},
          {"embed_dtype", FieldType::kString, "Only float32.", false, {"float32"}},
          {"endianness", FieldType::kString, "Only little.", false, {"little", "native"}}},
         true)};
 
 std::optional<ApiError> ReadTask(const Body& body, const ServingModel& model, TaskRequest* task) {
   if (auto fault = SetDimensions(model, body.Int("dimensions"), "dimensions", &task->embed)) return fault;
+  if (body.Bool("late_chunking").value_or(false)) {
+    return ApiError{ErrorKind::kValue, "late_chunking: not supported; every text is embedded alone", "late_chunking"};
+  }
   for (const char* field : {"task", "input_type", "task_type"}) {
     if (body.Has(field)) SetTask(model, body.String(field), &task->encode);
   }

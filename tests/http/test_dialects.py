@@ -64,6 +64,7 @@ class DialectTest(ServeCase):
         self.assertEqual(self.post("/v1/embeddings", {"input": "a", "prompt_name": "x"}, expect=400)["error"]["param"],
                          "prompt_name")
         self.post("/v1/embeddings", {"input": "a", "model": "cross_one_label"}, expect=400)
+        self.post("/v1/embeddings", {"input": ["a", "b"], "late_chunking": True}, expect=400)
         packed = self.post("/v1/embeddings", {"input": self.texts[0], "embedding_type": "ubinary"})["data"][0]["embedding"]
         signs = [value > 0 for value in self.expected[0]]
         self.assertEqual(packed, [sum(bit << (7 - i) for i, bit in enumerate(signs[k:k + 8])) for k in (0, 8)])
