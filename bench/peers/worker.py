@@ -181,26 +181,6 @@ def ctranslate2(compute_type):
     return lambda texts: tokenized.run(texts, forward)
 
 
-ENGINES = {
-    "truevec": lambda: truevec("float32"),
-    "truevec-bfloat16": lambda: truevec("bfloat16"),
-    "truevec-int8": lambda: truevec("int8"),
-    "reference": lambda: sentence_transformers(double=True),
-    "sentence-transformers": sentence_transformers,
-    "onnxruntime": lambda: onnxruntime(False),
-    "onnxruntime-int8": lambda: onnxruntime(True),
-    "openvino-f32": lambda: openvino("f32"),
-    "openvino-default": lambda: openvino(None),
-    "ctranslate2": lambda: ctranslate2("float32"),
-    "ctranslate2-int8": lambda: ctranslate2("int8"),
-    "sentence-transformers-bfloat16": lambda: sentence_transformers(bfloat16=True),
-    "openvino-bfloat16": lambda: openvino("bf16"),
-    "vllm": lambda: vllm("float32"),
-    "vllm-bfloat16": lambda: vllm("bfloat16"),
-    "model2vec": model2vec,
-}
-
-
 def vllm(dtype):
     os.environ.update(VLLM_CPU_OMP_THREADS_BIND="nobind", VLLM_CPU_KVCACHE_SPACE="1", VLLM_NO_USAGE_STATS="1",
                       VLLM_ENABLE_V1_MULTIPROCESSING="0")
@@ -221,6 +201,26 @@ def model2vec():
     from model2vec import StaticModel
     model = StaticModel.from_pretrained(MODEL)
     return lambda texts: model.encode(texts, max_length=None, use_multiprocessing=False)
+
+
+ENGINES = {
+    "truevec": lambda: truevec("float32"),
+    "truevec-bfloat16": lambda: truevec("bfloat16"),
+    "truevec-int8": lambda: truevec("int8"),
+    "reference": lambda: sentence_transformers(double=True),
+    "sentence-transformers": sentence_transformers,
+    "onnxruntime": lambda: onnxruntime(False),
+    "onnxruntime-int8": lambda: onnxruntime(True),
+    "openvino-f32": lambda: openvino("f32"),
+    "openvino-default": lambda: openvino(None),
+    "ctranslate2": lambda: ctranslate2("float32"),
+    "ctranslate2-int8": lambda: ctranslate2("int8"),
+    "sentence-transformers-bfloat16": lambda: sentence_transformers(bfloat16=True),
+    "openvino-bfloat16": lambda: openvino("bf16"),
+    "vllm": lambda: vllm("float32"),
+    "vllm-bfloat16": lambda: vllm("bfloat16"),
+    "model2vec": model2vec,
+}
 
 
 def memory():
