@@ -87,9 +87,8 @@ std::vector<Pattern::Span> SplitSpans(const std::vector<Pattern::Span>& matches,
   }
   if (at < size) pieces.push_back({at, size, invert});
   std::vector<Pattern::Span> out;
-  const auto add = [&out](size_t begin, size_t end) {
-    if (end > begin) out.emplace_back(begin, end);
-  };
+  // Empty pieces count while neighbours are merged, and are left out at the end.
+  const auto add = [&out](size_t begin, size_t end) { out.emplace_back(begin, end); };
   switch (behavior) {
     case SplitBehavior::kIsolated:
     case SplitBehavior::kRemoved:
@@ -132,6 +131,7 @@ std::vector<Pattern::Span> SplitSpans(const std::vector<Pattern::Span>& matches,
       break;
     }
   }
+  std::erase_if(out, [](const Pattern::Span& span) { return span.first == span.second; });
   return out;
 }
 
