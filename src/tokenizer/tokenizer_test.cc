@@ -82,6 +82,15 @@ TEST(WordPieceTokenizer, RefusesInvalidUtf8NamingTheByte) {
   EXPECT_FALSE(tokenizer->Encode("\xED\xA0\x80", std::nullopt, {}).ok());  // a surrogate
 }
 
+TEST(Split, EmptyMatchesKeepTheirPlacesWhileNeighboursAreMerged) {
+  for (const std::string behavior : {"MergedWithNext", "MergedWithPrevious", "Contiguous"}) {
+    const auto tokenizer = Load(R"({"pre_tokenizer": {"type": "Split", "pattern": {"String": ""}, "behavior": ")" +
+                                behavior + R"(", "invert": true},
+      "model": {"type": "WordLevel", "unk_token": "?", "vocab": {"?": 0, "a": 1, "b": 2}}})");
+    EXPECT_EQ(Ids(*tokenizer, "ab"), (std::vector<int32_t>{1, 2})) << behavior;  // as tokenizers 0.23.3
+  }
+}
+
 TEST(TokenizerJson, RefusesUnknownComponentsByPath) {
   const auto refuse = [](const std::string& text) {
     auto file = JsonFile::Parse(text, "tokenizer.json");
