@@ -147,6 +147,7 @@ Result<std::optional<RegexParser::Part>> RegexParser::SpecialEscape() {
   if (Take("\\N")) return std::optional<Part>(One({Op::kAny, false}));
   if (Take("\\O")) return std::optional<Part>(One({Op::kAny, true}));
   if (Take("\\K")) {
+    if (look_arounds_ > 0) return Error("\\K in a look-around is not supported");
     program_->saves = true;
     return std::optional<Part>(Zero(Op::kMark, false, 0));
   }

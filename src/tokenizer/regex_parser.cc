@@ -223,8 +223,10 @@ Result<std::string> RegexParser::Name(uint32_t close) {
 
 Result<RegexParser::Part> RegexParser::Around(Op op, bool negative, int depth) {
   look_behinds_ += op == Op::kLookBehind ? 1 : 0;
+  look_arounds_ += op != Op::kAtomic ? 1 : 0;
   TV_ASSIGN_OR_RETURN(Part body, Alternation(depth + 1));
   look_behinds_ -= op == Op::kLookBehind ? 1 : 0;
+  look_arounds_ -= op != Op::kAtomic ? 1 : 0;
   if (!Take(")")) return Error("missing )");
   uint32_t lengths = 0;
   if (op == Op::kLookBehind) {

@@ -109,6 +109,7 @@ class RegexParser {
   Options options_;
   std::vector<uint32_t> pending_;  // the rest of a \x{61 62}: atoms of their own, in reverse
   int look_behinds_ = 0;           // how many enclose this place
+  int look_arounds_ = 0;           // those and look-aheads
   // Found by the first pass; with backreferences a second one keeps the groups.
   bool has_backrefs_ = false;
   bool keep_groups_ = false;

@@ -27,7 +27,8 @@ struct FullFold {  // CaseFolding.txt, F: two or three code points, the rest 0
 };
 
 // By name, in byte order. A property: lower case without spaces, hyphens and underscores. Others: "[:alpha:]", "\w",
-// "\d", "\s", "\h", and "[\w]", which differs from \w. "gcb:extend" and its like are Grapheme_Cluster_Break of Unicode 17.
+// "\d", "\s", "\h", and "[\w]", which differs from \w. "gcb:extend" and its like are Grapheme_Cluster_Break of
+// Unicode 17.
 std::span<const RegexProperty> RegexProperties();
 std::span<const SimpleFold> SimpleFolds();  // by from
 std::span<const FullFold> FullFolds();      // by from

@@ -89,8 +89,8 @@ TEST(Regex, LeavesALoopAfterAnEmptyTurn) {
 }
 
 TEST(Regex, RefusesWhatItDoesNotKnow) {
-  for (const char* pattern : {"(a", "a)", "[a", "*a", R"(\1)", R"(\k<n>)", R"(\X)", "(?~a)", "[[:foo:]]", "[]",
-                              R"(\xe9)", R"(\p{Klingon})", "(?s)a", "[b-a]", "a\\"}) {
+  for (const char* pattern : {"(a", "a)", "[a", "*a", R"(\1)", R"(\k<n>)", R"(\X)", R"((?=a\K))", "(?~a)", "[[:foo:]]",
+                              "[]", R"(\xe9)", R"(\p{Klingon})", "(?s)a", "[b-a]", "a\\"}) {
     EXPECT_TRUE(All(pattern, "a").starts_with("refused: pattern \"")) << pattern;
   }
 }
