@@ -4,22 +4,13 @@ Debian's cross compiler and qemu-user are installed (./dev test installs them), 
 AVX-512 table through SIMDe where the CPU lacks it.
 
 Usage: run.py KERNEL_BITS SOURCE_DIR BUILD_DIR"""
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-CROSS, QEMU = "aarch64-linux-gnu-g++", "qemu-aarch64"
+from bits import CROSS, QEMU, add_neon, hashes, verdict
+
 FLAGS = ["-std=c++20", "-O3", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]
-
-
-def hashes(command):
-    result = {}
-    for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
-        table, kernel, value = line.split()
-        result.setdefault(table, {})[kernel] = value
-    return result
 
 
 def neon(source, build):
@@ -44,14 +35,8 @@ def emulated(source, build, tables):
 def main():
     program, source, build = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     found = hashes([program])
-    if "neon" not in found:
-        missing = [tool for tool in (CROSS, QEMU) if shutil.which(tool) is None]
-        if missing:
-            print("NEON is not tested:", ", ".join(missing), "not installed")
-            if os.environ.get("TRUEVEC_REQUIRE_NEON"):
-                return 1
-        else:
-            found |= neon(source, build)
+    if not add_neon(found, lambda: neon(source, build)):
+        return 1
     # SIMDe's emulation of AVX-512 needs AVX2 for fused multiply-adds.
     missing = [name for name in ("avx512_vnni", "avx512", "avx_vnni") if name not in found]
     if "avx2" in found and missing:
@@ -59,13 +44,7 @@ def main():
             found |= emulated(source, build, missing)
         else:
             print(", ".join(missing), "not tested: libsimde-dev is not installed")
-    expected = found["scalar"]
-    bad = [f"{table} {kernel}: {value}, scalar has {expected[kernel]}" for table, kernels in found.items()
-           for kernel, value in kernels.items() if value != expected[kernel]]
-    bad += [f"{table}: {sorted(set(expected) - set(kernels))} missing" for table, kernels in found.items()
-            if set(kernels) != set(expected)]
-    print("\n".join(bad) if bad else f"equal bits: {', '.join(found)} ({len(expected)} kernels)")
-    return 1 if bad else 0
+    return verdict(found, "kernels")
 
 
 sys.exit(main())

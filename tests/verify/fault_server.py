@@ -9,31 +9,15 @@ import struct
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import torch
 
 from fault_engine import Engine, as_numpy
+from json_handler import JsonHandler
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-
-    def log_message(self, *args):
-        pass
-
-    def reply(self, status, value, headers=()):
-        data = json.dumps(value).replace("NaN", "null").encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        for name, text in headers:
-            self.send_header(name, text)
-        self.end_headers()
-        self.wfile.write(data)
-        self.wfile.flush()
-
+class Handler(JsonHandler):
     def do_GET(self):
         known = {"openai": {"/v1/models": {"data": [{"id": self.server.fault.name, "owned_by": "me"}]}},
                  "tei": {"/info": {"model_id": self.server.fault.name, "max_client_batch_size": 32}},
