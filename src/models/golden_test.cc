@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "models/model.h"
+#include "models/shards.h"
 #include "weights/safetensors.h"
 #include "weights/weight_files.h"
 
@@ -265,6 +266,42 @@ TEST_P(ModelGolden, NeededRowsHaveTheSameBits) {
   ASSERT_TRUE(loaded.model->Forward(request, ctx, some).ok());
   for (const int32_t row : needed) {
     EXPECT_EQ(std::memcmp(all.row(row), some.row(row), static_cast<size_t>(all.cols) * sizeof(float)), 0) << row;
+  }
+}
+
+// A batch that is cut between threads, with needed rows and without.
+TEST_P(ModelGolden, ShardsHaveTheSameBits) {
+  const Golden g = Golden::Load(GetParam());
+  const LoadedModel loaded = Load(g, {});
+  std::vector<int32_t> ids;
+  std::vector<int32_t> offsets = {0};
+  std::vector<int32_t> needed;
+  while (ids.size() < 1500) {
+    for (const auto& text : g.ids) {
+      if (!text.empty()) needed.push_back(static_cast<int32_t>(ids.size()));
+      ids.insert(ids.end(), text.begin(), text.end());
+      offsets.push_back(static_cast<int32_t>(ids.size()));
+    }
+  }
+  ThreadPool one(1);
+  ThreadPool three(3);
+  ASSERT_GE(ShardBoundaries(offsets, 3).size(), 4u);
+  Arena arena;
+  ForwardRequest request;
+  request.batch = {ids, {}, offsets};
+  request.adapter = g.adapter;
+  const Matrix whole = arena.NewMatrix(static_cast<int64_t>(ids.size()), loaded.model->hidden_size());
+  const Matrix parts = arena.NewMatrix(whole.rows, whole.cols);
+  double flops = 0;
+  double flops_of_parts = 0;
+  ASSERT_TRUE(loaded.model->Forward(request, {&one, &arena, nullptr, &flops}, whole).ok());
+  ASSERT_TRUE(ShardedForward(*loaded.model, request, {&three, &arena, nullptr, &flops_of_parts}, parts).ok());
+  EXPECT_EQ(std::memcmp(whole.data, parts.data, static_cast<size_t>(whole.rows * whole.cols) * sizeof(float)), 0);
+  EXPECT_EQ(flops, flops_of_parts);
+  request.needed_rows = needed;
+  ASSERT_TRUE(ShardedForward(*loaded.model, request, {&three, &arena, nullptr}, parts).ok());
+  for (const int32_t row : needed) {
+    EXPECT_EQ(std::memcmp(whole.row(row), parts.row(row), static_cast<size_t>(whole.cols) * sizeof(float)), 0) << row;
   }
 }
 

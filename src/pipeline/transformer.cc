@@ -6,6 +6,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "models/shards.h"
 #include "pipeline/backbone.h"
 #include "pipeline/fingerprint.h"
 #include "pipeline/modules.h"
@@ -70,7 +71,7 @@ class Transformer : public InputModule {
       request.needed_rows = first;
     }
     const Matrix hidden = ctx.arena->NewMatrix(features->tokens(), model_.model->hidden_size());
-    TV_RETURN_IF_ERROR(model_.model->Forward(request, ctx, hidden));
+    TV_RETURN_IF_ERROR(ShardedForward(*model_.model, request, ctx, hidden));
     if (model_.head == nullptr) {
       features->Set(config_.output, hidden, true);
       return Status::Ok();

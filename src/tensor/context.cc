@@ -29,7 +29,7 @@ void* Arena::AllocateBytes(size_t bytes) {
     offset_ = 0;
   }
   Block block;
-  block.size = std::max({bytes, kMinBlock, capacity()});
+  block.size = std::max({bytes, kMinBlock, OwnBytes()});
   block.memory = std::make_unique_for_overwrite<std::byte[]>(block.size + kAlign);
   blocks_.push_back(std::move(block));
   block_ = blocks_.size() - 1;
@@ -40,7 +40,7 @@ void* Arena::AllocateBytes(size_t bytes) {
 void Arena::Reset() {
   // One block that holds all is faster than several; keep the total.
   if (blocks_.size() > 1) {
-    const size_t total = capacity();
+    const size_t total = OwnBytes();
     blocks_.clear();
     Block block;
     block.size = total;
@@ -49,12 +49,23 @@ void Arena::Reset() {
   }
   block_ = 0;
   offset_ = 0;
+  for (const std::unique_ptr<Arena>& child : children_) child->Reset();
 }
 
-size_t Arena::capacity() const {
+size_t Arena::OwnBytes() const {
   size_t total = 0;
   for (const Block& block : blocks_) total += block.size;
   return total;
+}
+
+size_t Arena::capacity() const {
+  size_t total = OwnBytes();
+  for (const std::unique_ptr<Arena>& child : children_) total += child->capacity();
+  return total;
+}
+
+void Arena::MakeChildren(int count) {
+  while (static_cast<int>(children_.size()) < count) children_.push_back(std::make_unique<Arena>());
 }
 
 void ExecContext::Record(int layer, std::string_view name, ConstMatrix values) const {

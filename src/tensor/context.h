@@ -24,10 +24,14 @@ class Arena {
   }
   Matrix NewMatrix(int64_t rows, int64_t cols) { return {Allocate<float>(rows * cols), rows, cols, cols}; }
   void Reset();
-  size_t capacity() const;
+  size_t capacity() const;  // bytes, children's included
+  // Arenas for threads that work beside each other within one pass; they keep their memory too.
+  void MakeChildren(int count);
+  Arena* child(int index) { return children_[static_cast<size_t>(index)].get(); }
 
  private:
   void* AllocateBytes(size_t bytes);
+  size_t OwnBytes() const;
   struct Block {
     std::unique_ptr<std::byte[]> memory;
     size_t size = 0;
@@ -35,6 +39,7 @@ class Arena {
   std::vector<Block> blocks_;
   size_t block_ = 0;   // index of the block in use
   size_t offset_ = 0;  // first free byte in it
+  std::vector<std::unique_ptr<Arena>> children_;
 };
 
 // Frees on destruction what was allocated from `arena` since construction.
