@@ -33,26 +33,31 @@ struct BFloat16Dot : FloatDot {
 constexpr int64_t kStreamTiles = 2;  // StreamTiles shares lines between two
 static_assert(kStreamTiles * kIsaTileRows <= kGemmStreamRows && kGemmRows % kIsaTileRows == 0);
 
-// What a streaming tile asks for while it works: one line a panel for each 2^shift steps, from the block that comes
-// next. So far memory works all the time, not only under the first of the tiles that read a block.
-template <typename B>
+// What a tile asks for while it works: one line of weights a panel for each 2^shift steps, from the block that comes
+// next. So far memory works all the time, not only under the first of the tiles that read a block. A prefetch beyond
+// the end does nothing.
 struct Ahead {
-  const B* next;  // null: not streaming
+  const char* next;
+  int64_t panel_bytes;  // from one panel to the next
   int shift;
 };
+constexpr int64_t kLine = 64;
+// Into which cache: the next block of a stream is read at once; the next panel would displace the one in use from the
+// first-level cache.
+enum class Into { kNowhere, kFirst, kSecond };
 
 // Packed a: [depth][kRows]; else rows lda apart.
-template <typename D, int kRows, int kPanels, bool kPacked, bool kStream>
+template <typename D, int kRows, int kPanels, bool kPacked, Into kInto>
 static inline __attribute__((always_inline)) void TileStep(int64_t i, const typename D::A* a, int64_t lda,
-                                                           const typename D::B* b, int64_t panel_stride,
-                                                           Ahead<typename D::B> ahead,
+                                                           const typename D::B* b, int64_t panel_stride, Ahead ahead,
                                                            typename D::Acc (&acc)[kRows][kPanels]) {
   typename D::Row row[kPanels];
 #pragma GCC unroll 4
   for (int p = 0; p < kPanels; ++p) {
     const typename D::B* at = b + p * panel_stride + i * D::kRowElements;
-    if (kStream) {
-      __builtin_prefetch(ahead.next + p * panel_stride + (i >> ahead.shift) * D::kRowElements, 0, kPanels == 1 ? 3 : 2);
+    if (kInto != Into::kNowhere) {
+      __builtin_prefetch(ahead.next + p * ahead.panel_bytes + (i >> ahead.shift) * kLine, 0,
+                         kInto == Into::kFirst && kPanels == 1 ? 3 : 2);
     }
     row[p] = D::LoadRow(at);
   }
@@ -64,11 +69,10 @@ static inline __attribute__((always_inline)) void TileStep(int64_t i, const type
   }
 }
 
-template <typename D, int kRows, int kPanels, bool kPacked, bool kStream>
+template <typename D, int kRows, int kPanels, bool kPacked, Into kInto>
 static inline __attribute__((always_inline)) void TileBody(int64_t depth, const typename D::A* a, int64_t lda,
-                                                           const typename D::B* b, int64_t panel_stride,
-                                                           Ahead<typename D::B> ahead, typename D::Sum* tile,
-                                                           int64_t ldt, bool first) {
+                                                           const typename D::B* b, int64_t panel_stride, Ahead ahead,
+                                                           typename D::Sum* tile, int64_t ldt, bool first) {
   typename D::Acc acc[kRows][kPanels];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
@@ -80,10 +84,10 @@ static inline __attribute__((always_inline)) void TileBody(int64_t depth, const 
     for (; i + 4 <= depth; i += 4) {
 #pragma GCC unroll 4
       for (int u = 0; u < 4; ++u)
-        TileStep<D, kRows, kPanels, kPacked, kStream>(i + u, a, lda, b, panel_stride, ahead, acc);
+        TileStep<D, kRows, kPanels, kPacked, kInto>(i + u, a, lda, b, panel_stride, ahead, acc);
     }
   }
-  for (; i < depth; ++i) TileStep<D, kRows, kPanels, kPacked, kStream>(i, a, lda, b, panel_stride, ahead, acc);
+  for (; i < depth; ++i) TileStep<D, kRows, kPanels, kPacked, kInto>(i, a, lda, b, panel_stride, ahead, acc);
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -95,30 +99,29 @@ static inline __attribute__((always_inline)) void TileBody(int64_t depth, const 
 }
 
 // A function of its own: inlined into the choice below it, GCC spills.
-template <typename D, int kRows, int kPanels, bool kStream>
+template <typename D, int kRows, int kPanels, Into kInto>
 static __attribute__((noinline)) void TileBlock(int64_t depth, const typename D::A* a, const typename D::B* b,
-                                                int64_t panel_stride, Ahead<typename D::B> ahead, typename D::Sum* tile,
-                                                int64_t ldt, bool first) {
-  TileBody<D, kRows, kPanels, true, kStream>(depth, a, 0, b, panel_stride, ahead, tile, ldt, first);
+                                                int64_t panel_stride, Ahead ahead, typename D::Sum* tile, int64_t ldt,
+                                                bool first) {
+  TileBody<D, kRows, kPanels, true, kInto>(depth, a, 0, b, panel_stride, ahead, tile, ldt, first);
 }
 
 // One register tile; `panels` is at most IsaPanels(rows).
-template <typename D, bool kStream>
+template <typename D, Into kInto>
 static inline void TileAny(int64_t rows, int64_t panels, int64_t depth, const typename D::A* a, const typename D::B* b,
-                           int64_t panel_stride, Ahead<typename D::B> ahead, typename D::Sum* tile, int64_t ldt,
-                           bool first) {
+                           int64_t panel_stride, Ahead ahead, typename D::Sum* tile, int64_t ldt, bool first) {
   switch (rows * 8 + panels) {
-#define TV_TILE_CASE(r, p)                                                           \
-  case (r) * 8 + (p):                                                                \
-    TileBlock<D, r, p, kStream>(depth, a, b, panel_stride, ahead, tile, ldt, first); \
+#define TV_TILE_CASE(r, p)                                                         \
+  case (r) * 8 + (p):                                                              \
+    TileBlock<D, r, p, kInto>(depth, a, b, panel_stride, ahead, tile, ldt, first); \
     return;
     TV_TILE_CASES
 #undef TV_TILE_CASE
     default:  // a width that has no tile of its own: panel by panel
       for (int64_t p = 0; p < panels; ++p) {
-        TileAny<D, kStream>(rows, 1, depth, a, b + p * panel_stride, panel_stride,
-                            {kStream ? ahead.next + p * panel_stride : nullptr, ahead.shift}, tile + p * kPanel, ldt,
-                            first);
+        TileAny<D, kInto>(rows, 1, depth, a, b + p * panel_stride, panel_stride,
+                          {ahead.next + p * ahead.panel_bytes, ahead.panel_bytes, ahead.shift}, tile + p * kPanel, ldt,
+                          first);
       }
   }
 }
@@ -218,13 +221,6 @@ static inline void PackTile(const void* a, int64_t lda, int64_t rows, int64_t de
   }
 }
 
-// Asks for weights that the next panel reads: the far cache's latency hides behind the tiles of this panel. A prefetch
-// beyond the end does nothing.
-template <typename B>
-static inline void PrefetchLines(const B* from, const B* to) {
-  for (const char* p = (const char*)from; p < (const char*)to; p += 64) __builtin_prefetch(p, 0, 2);
-}
-
 static inline void UnpackPanel(FloatDot, const float*, int64_t, float*) {}
 static inline void UnpackPanel(BFloat16Dot, const uint16_t* from, int64_t depth, float* to) {
   for (int64_t i = 0; i < depth; ++i) Store(to + i * kPanel, Load(from + i * kPanel));
@@ -264,39 +260,58 @@ struct RowBlock {
   }
 
   // Tile t over steps [i, i + SumBlock) of the packed stretch [first, first + count).
-  template <typename E, bool kStream>
-  void OneTile(int64_t t, int64_t i, const typename E::B* b, int64_t panel_stride, Ahead<typename E::B> ahead,
-               int64_t first, int64_t count, int64_t panels, typename D::Sum* strip) const {
+  template <typename E, Into kInto>
+  void OneTile(int64_t t, int64_t i, const typename E::B* b, int64_t panel_stride, Ahead ahead, int64_t first,
+               int64_t count, int64_t panels, typename D::Sum* strip) const {
     const int64_t rows = Row(t + 1) - Row(t);
     const int64_t before = Row(t) - Row(tile0);
     const int64_t steps = count - i < p.sum_block ? count - i : p.sum_block;
-    TileAny<E, kStream>(rows, panels, steps, packed_a + before * count + i * rows, b + i * E::kRowElements,
-                        panel_stride, ahead, strip + before * wide * kPanel, wide * kPanel, first + i == 0);
+    TileAny<E, kInto>(rows, panels, steps, packed_a + before * count + i * rows, b + i * E::kRowElements, panel_stride,
+                      ahead, strip + before * wide * kPanel, wide * kPanel, first + i == 0);
   }
 
-  // One stretch of depth of `panels` panels from b, weights that are in a near cache or asked for by `next`.
+  // Asks for the lines of c (and of the residual) that tile t's rows of these panels go to: a column of c is one line a
+  // row, which nobody else prefetches.
+  void AskForOutput(int64_t t, int64_t panel, int64_t panels) const {
+    for (int64_t r = Row(t); r < Row(t + 1); ++r) {
+      for (int64_t i = panel; i < panel + panels; ++i) {
+        __builtin_prefetch(p.g.c + r * p.g.ldc + i * kPanel, 1, 2);
+        if (p.g.residual != nullptr) __builtin_prefetch(p.g.residual + r * p.g.ldr + i * kPanel, 0, 2);
+      }
+    }
+  }
+
+  // One stretch of depth of `panels` panels from b, weights that are in a near cache; `next`: those that follow as
+  // stored, which the tiles ask for in equal parts. `output`: the first panel when this is the last stretch, else -1.
   template <typename E>
   void Tiles(const typename E::B* b, int64_t panel_stride, int64_t first, int64_t count, int64_t panels,
-             typename D::Sum* strip, const typename D::B* next) const {
-    const int64_t share = (count * panels * D::kRowElements + tile1 - tile0 - 1) / (tile1 - tile0);
+             typename D::Sum* strip, const typename D::B* next, int64_t output) const {
+    const int64_t step_bytes = D::kRowElements * (int64_t)sizeof(typename D::B);
+    const int64_t lines = (count * step_bytes / kLine + tile1 - tile0 - 1) / (tile1 - tile0);
+    int shift = 0;
+    while ((count >> (shift + 1)) >= lines) ++shift;
     for (int64_t t = tile0; t < tile1; ++t) {
-      const int64_t part = share * (t - tile0);
-      PrefetchLines(next + part, next + part + share);
+      const char* part = (const char*)next + (t - tile0) * lines * kLine;
+      if (output >= 0) AskForOutput(t, output, panels);
       for (int64_t i = 0; i == 0 || i < count; i += p.sum_block) {
-        OneTile<E, false>(t, i, b, panel_stride, {nullptr, 0}, first, count, panels, strip);
+        OneTile<E, Into::kSecond>(t, i, b, panel_stride, {part + (i >> shift) * kLine, p.depth * step_bytes, shift},
+                                  first, count, panels, strip);
       }
     }
   }
 
   // The same for the whole depth and few tiles, which share each sum block before the next one comes.
   void StreamTiles(const typename D::B* b, int64_t panel_stride, int64_t panels, typename D::Sum* strip) const {
+    constexpr int64_t kStepBytes = D::kRowElements * (int64_t)sizeof(typename D::B);
+    constexpr Into kInto = Into::kFirst;
+    const int shift = (tile1 - tile0 > 1 ? 1 : 0) + (kStepBytes < kLine ? 1 : 0);
     for (int64_t i = 0; i == 0 || i < p.depth; i += p.sum_block) {
       const int64_t steps = p.depth - i < p.sum_block ? p.depth - i : p.sum_block;
       const typename D::B* next = i + steps < p.depth ? b + (i + steps) * D::kRowElements : b + panels * panel_stride;
       for (int64_t t = tile0; t < tile1; ++t) {
-        const int shift = tile1 - tile0 > 1 ? 1 : 0;
-        const Ahead<typename D::B> ahead{next + (t - tile0) * (steps / 2) * D::kRowElements, shift};
-        OneTile<D, true>(t, i, b, panel_stride, ahead, 0, p.depth, panels, strip);
+        const Ahead ahead{(const char*)(next + (t - tile0) * (steps / 2) * D::kRowElements), p.depth * kStepBytes,
+                          shift};
+        OneTile<D, kInto>(t, i, b, panel_stride, ahead, 0, p.depth, panels, strip);
       }
     }
   }
@@ -317,13 +332,13 @@ struct RowBlock {
         if (stream) {
           StreamTiles(b, panel_stride, panels, strip);
         } else if (sizeof(typename D::B) == sizeof(typename D::Wide::B)) {
-          Tiles<D>(b, panel_stride, first, count, panels, strip, b + panels * panel_stride);
+          Tiles<D>(b, panel_stride, first, count, panels, strip, b + panels * panel_stride, last ? panel : -1);
         } else {
           for (int64_t i = 0; i < panels; ++i) {
             UnpackPanel(D(), b + i * panel_stride, count, unpacked + i * count * D::Wide::kRowElements);
           }
           Tiles<typename D::Wide>(unpacked, count * D::Wide::kRowElements, first, count, panels, strip,
-                                  b + panels * panel_stride);
+                                  b + panels * panel_stride, last ? panel : -1);
         }
         for (int64_t i = 0; last && i < panels; ++i) {
           FinishStrip(D(), p.g, StripOf(p.g, panel + i), Row(tile0), rows, strip + i * kPanel, wide * kPanel);
@@ -385,8 +400,8 @@ template <int kRows, int kPanels>
 static void TileRun(const TileArgs& t, int64_t count, int64_t k, const float* a, const float* b, float* out,
                     bool first) {
   for (int64_t i = 0; i < count; ++i) {
-    TileBody<FloatDot, kRows, kPanels, false, false>(k, a + i * kRows * t.lda, t.lda, b, t.panel_stride, {nullptr, 0},
-                                                     out + i * kRows * t.ldo, t.ldo, first);
+    TileBody<FloatDot, kRows, kPanels, false, Into::kNowhere>(k, a + i * kRows * t.lda, t.lda, b, t.panel_stride, {},
+                                                              out + i * kRows * t.ldo, t.ldo, first);
   }
 }
 
