@@ -3,8 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "engine/fake_pipeline.h"
-#include "server/app.h"
+#include "fake_app.h"
 
 namespace truevec {
 namespace {
@@ -25,28 +24,11 @@ class Exchange : public HttpExchange {
   std::atomic<int>* answers_;
 };
 
-App* MakeApp() {
-  AppOptions options;
-  options.accept_token_ids = true;
-  options.max_texts = 64;
-  options.queue.threads = 1;
-  auto* app = new App(options);
-  ModelSet models;
-  for (const char* as : {"dense", "cross-encoder"}) {
-    LoadReport report;
-    report.spec.as = as;
-    const auto pipeline = std::make_shared<FakePipeline>(as == std::string_view("dense") ? 0 : 1);
-    models.push_back({{as}, ServingModel::Wrap(pipeline, report)});
-  }
-  app->SetModels(std::move(models));
-  return app;
-}
-
 }  // namespace
 }  // namespace truevec
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static truevec::App* const app = truevec::MakeApp();
+  static truevec::App* const app = truevec::MakeFakeApp();
   if (size == 0) return 0;
   std::vector<const truevec::Route*> routes;
   for (const truevec::Route& route : app->routes()) {

@@ -7,7 +7,9 @@
 #include <new>
 #include <thread>
 
+#include "engine/batch_plan.h"
 #include "engine/scheduler_queue.h"
+#include "engine/thread_shares.h"
 
 namespace truevec {
 namespace {
@@ -15,7 +17,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr int64_t kLeastBatchTokens = 256;
 // Texts from this size on are tokenised beside the queue: they would hold it up.
 constexpr size_t kLongText = size_t{32} << 10;
 
@@ -23,6 +24,15 @@ struct Pick {
   TaskJobPtr job;
   size_t index = 0;
 };
+
+struct Batch {
+  std::vector<Pick> picks;
+  int64_t tokens = 0;  // as estimated when it was taken
+  ThreadPool* pool = nullptr;
+};
+
+// Scratch memory beyond this goes back to the system after a batch.
+constexpr size_t kKeepArena = size_t{128} << 20;
 
 int64_t EstimateTokens(const TaskText& text, int64_t limit) {
   const size_t bytes = text.text.size() + (text.pair.has_value() ? text.pair->size() : 0);
@@ -53,44 +63,54 @@ class Scheduler::Impl {
   Impl(const SchedulerOptions& options, std::function<void(const BatchReport&)> on_batch)
       : options_(options),
         on_batch_(std::move(on_batch)),
-        pool_(options.threads > 0 ? options.threads : AvailableCpus()),
-        worker_([this] { Work(); }),
-        encoder_([this] { EncodeLongTexts(); }) {}
+        shares_(options.threads > 0 ? options.threads : AvailableCpus()),
+        encoder_([this] { EncodeLongTexts(); }) {
+    for (int i = 0; i < shares_.threads(); ++i) workers_.emplace_back([this] { Work(); });
+  }
   ~Impl() { Stop(); }
 
   void Submit(TaskRequest request, TaskDone done);
   void Stop();
   SchedulerLoad load() const;
-  ThreadPool* pool() { return &pool_; }
+  ThreadPool* pool() {
+    const std::lock_guard lock(mutex_);
+    return shares_.all();
+  }
   const SchedulerOptions& options() const { return options_; }
 
  private:
   static TaskJobPtr MakeJob(TaskRequest request, TaskDone done);
   std::optional<TaskResult> Refusal(const TaskJob& job) const;  // REQUIRES: mutex_
   milliseconds DrainTime(int64_t tokens) const;                 // REQUIRES: mutex_
-  int64_t BatchBudget() const;                                  // REQUIRES: mutex_
+  BatchInputs Inputs(const Group& group) const;                 // REQUIRES: mutex_
+  bool CanStart();                                              // REQUIRES: mutex_
   void Work();
   void EncodeLongTexts();
-  std::vector<Pick> TakeBatch(std::vector<TaskJobPtr>* dropped);  // REQUIRES: mutex_
+  // REQUIRES: mutex_, CanStart().
+  Batch TakeBatch(std::vector<TaskJobPtr>* dropped);
   void TakeFrom(FairLane* lane, int64_t budget, std::vector<Pick>* picks, int64_t* tokens,
                 std::vector<TaskJobPtr>* dropped);
-  void Encode(const std::vector<Pick>& picks);
+  void Encode(const std::vector<Pick>& picks, ThreadPool* pool);
   static Result<EncodedText> EncodeText(const ServingModel& model, const TaskText& text,
                                         const EncodeTextOptions& options);
   static Status EncodeOne(TaskJob* job, size_t index);
-  void Run(std::vector<Pick> picks);
-  Status RunBatch(const std::vector<Pick>& picks);
-  static Status Compute(const std::vector<Pick>& picks, const ExecContext& context);
+  void DropJobs(const std::vector<TaskJobPtr>& dropped);
+  void Run(const Batch& batch);
+  Status RunBatch(const std::vector<Pick>& picks, ThreadPool* pool);
+  Status Compute(const std::vector<Pick>& picks, const ExecContext& context);
+  std::unique_ptr<Arena> TakeArena();
+  void ReturnArena(std::unique_ptr<Arena> arena);
+  bool Answered(const TaskJob& job) const;
   void Fail(const TaskJobPtr& job, TaskOutcome outcome, const Status& status, std::optional<size_t> text);
   void Finish(const Pick& pick);
   void Answer(const TaskJobPtr& job);
-  void Note(const std::vector<Pick>& picks, Clock::duration encoding, Clock::duration computing);
+  void Note(const std::vector<Pick>& picks, int threads, Clock::duration encoding, Clock::duration computing);
 
   const SchedulerOptions options_;
   const std::function<void(const BatchReport&)> on_batch_;
-  ThreadPool pool_;
-  Arena arena_;
   mutable std::mutex mutex_;
+  ThreadShares shares_;                         // guarded by mutex_, as all below
+  std::vector<std::unique_ptr<Arena>> arenas_;  // that no batch uses
   std::condition_variable wake_;
   std::condition_variable wake_encoder_;
   TaskQueue queue_;
@@ -100,8 +120,10 @@ class Scheduler::Impl {
   size_t texts_ = 0;
   size_t bytes_ = 0;
   std::array<int64_t, kLanes> tokens_{};  // estimated, waiting
-  double rate_ = 0;                       // tokens a second, moving average
-  std::thread worker_;
+  int64_t running_tokens_ = 0;            // about, of the running batches
+  double rate_ = 0;                       // tokens a second and thread, moving average
+  double concurrent_ = 1;                 // requests in the system when one comes, with it; moving average
+  std::vector<std::thread> workers_;
   std::thread encoder_;
 };
 
@@ -142,13 +164,26 @@ TaskJobPtr Scheduler::Impl::MakeJob(TaskRequest request, TaskDone done) {
 
 milliseconds Scheduler::Impl::DrainTime(int64_t tokens) const {
   if (rate_ <= 0) return milliseconds(0);
-  return milliseconds(static_cast<int64_t>(std::ceil(1000.0 * static_cast<double>(tokens) / rate_)));
+  const double rate = rate_ * shares_.threads();
+  return milliseconds(static_cast<int64_t>(std::ceil(1000.0 * static_cast<double>(tokens) / rate)));
 }
 
-int64_t Scheduler::Impl::BatchBudget() const {
-  const double seconds = std::chrono::duration<double>(options_.batch_time).count();
-  const auto fits = static_cast<int64_t>(rate_ * seconds);
-  return std::min(std::max(fits, kLeastBatchTokens), options_.max_batch_tokens);
+BatchInputs Scheduler::Impl::Inputs(const Group& group) const {
+  BatchInputs inputs;
+  inputs.threads = shares_.threads();
+  inputs.free_threads = shares_.free();
+  inputs.waiting_tokens = tokens_[kQueries] + tokens_[kBulk];
+  inputs.running_tokens = running_tokens_;
+  inputs.tokens_per_second = rate_;
+  inputs.concurrent_requests = concurrent_;
+  const FairLane& lane = group.lanes[kQueries].empty() ? group.lanes[kBulk] : group.lanes[kQueries];
+  inputs.first_tokens = lane.Front()->NextCost();
+  return inputs;
+}
+
+bool Scheduler::Impl::CanStart() {
+  if (queue_.empty() || shares_.free() == 0) return false;
+  return FitsBeside(options_, Inputs(*queue_.Next()));
 }
 
 // A request alone in its lane is never refused, however large.
@@ -186,7 +221,7 @@ void Scheduler::Impl::Submit(TaskRequest request, TaskDone done) {
     const std::lock_guard lock(mutex_);
     refusal = Refusal(*job);
     if (!refusal.has_value()) {
-      ++requests_;
+      concurrent_ += (static_cast<double>(++requests_) - concurrent_) / 16;
       texts_ += job->units.size();
       bytes_ += job->bytes;
       tokens_[static_cast<size_t>(job->lane)] += job->tokens_left;
@@ -207,14 +242,14 @@ void Scheduler::Impl::Stop() {
     if (stopping_) return;
     stopping_ = true;
   }
-  wake_.notify_one();
+  wake_.notify_all();
   wake_encoder_.notify_one();
-  worker_.join();
+  for (std::thread& worker : workers_) worker.join();
   encoder_.join();
   std::vector<TaskJobPtr> waiting = queue_.All();
   waiting.insert(waiting.end(), to_encode_.begin(), to_encode_.end());
   for (const TaskJobPtr& job : waiting) {
-    if (!job->answered) Fail(job, TaskOutcome::kStopping, {Code::kUnavailable, "the server is stopping"}, std::nullopt);
+    Fail(job, TaskOutcome::kStopping, {Code::kUnavailable, "the server is stopping"}, std::nullopt);
   }
   // Jobs hold their callers' connections, which must not outlive the server.
   queue_ = TaskQueue();
@@ -223,7 +258,7 @@ void Scheduler::Impl::Stop() {
 
 SchedulerLoad Scheduler::Impl::load() const {
   const std::lock_guard lock(mutex_);
-  return {requests_, texts_, tokens_[kQueries] + tokens_[kBulk], bytes_, rate_};
+  return {requests_, texts_, tokens_[kQueries] + tokens_[kBulk], bytes_, rate_ * shares_.threads()};
 }
 
 // Tokenises requests with long texts beside the queue, then lets them in.
@@ -279,57 +314,67 @@ void Scheduler::Impl::TakeFrom(FairLane* lane, int64_t budget, std::vector<Pick>
       lane->Demote();
       if (lane->Front() != job) continue;
     }
-    const TaskUnit& unit = job->units[job->taken];
-    const int64_t cost = unit.encoded.has_value() ? static_cast<int64_t>(unit.encoded->ids.size()) : unit.estimate;
+    const int32_t estimate = job->units[job->taken].estimate;
+    const int64_t cost = job->NextCost();
     if (!picks->empty() && *tokens + cost > budget) return;
     picks->push_back({job, job->taken});
     *tokens += cost;
-    job->tokens_left -= unit.estimate;
-    tokens_[static_cast<size_t>(job->lane)] -= unit.estimate;
+    job->tokens_left -= estimate;
+    tokens_[static_cast<size_t>(job->lane)] -= estimate;
     if (!job->started.has_value()) job->started = Clock::now();
     ++job->taken;
     lane->Charge(cost, /*drop=*/job->taken == job->units.size());
   }
 }
 
-std::vector<Pick> Scheduler::Impl::TakeBatch(std::vector<TaskJobPtr>* dropped) {
-  std::vector<Pick> picks;
+Batch Scheduler::Impl::TakeBatch(std::vector<TaskJobPtr>* dropped) {
+  Batch batch;
   Group* group = queue_.Next();
-  if (group == nullptr) return picks;
-  const int64_t budget = BatchBudget();
-  int64_t tokens = 0;
+  const BatchInputs inputs = Inputs(*group);
+  batch.pool = shares_.Take(BatchThreads(options_, inputs));
+  const int64_t budget = BatchTokens(options_, inputs, batch.pool->threads());
   // Queries leave a quarter to bulk work that waits.
   FairLane& queries = group->lanes[kQueries];
   FairLane& bulk = group->lanes[kBulk];
-  TakeFrom(&queries, bulk.empty() ? budget : budget * 3 / 4, &picks, &tokens, dropped);
-  TakeFrom(&bulk, budget, &picks, &tokens, dropped);
-  TakeFrom(&queries, budget, &picks, &tokens, dropped);
-  group->served += static_cast<double>(tokens);
+  TakeFrom(&queries, bulk.empty() ? budget : budget * 3 / 4, &batch.picks, &batch.tokens, dropped);
+  TakeFrom(&bulk, budget, &batch.picks, &batch.tokens, dropped);
+  TakeFrom(&queries, budget, &batch.picks, &batch.tokens, dropped);
+  group->served += static_cast<double>(batch.tokens);
   queue_.Sweep();
-  return picks;
+  running_tokens_ += batch.tokens;
+  for (const TaskJobPtr& job : *dropped) {
+    tokens_[static_cast<size_t>(job->lane)] -= job->tokens_left;
+    job->tokens_left = 0;
+    job->taken = job->units.size();
+  }
+  return batch;
 }
 
+void Scheduler::Impl::DropJobs(const std::vector<TaskJobPtr>& dropped) {
+  for (const TaskJobPtr& job : dropped) {
+    const bool late = job->request.deadline.has_value() && Clock::now() > *job->request.deadline;
+    Fail(job, late ? TaskOutcome::kLate : TaskOutcome::kGone,
+         {Code::kInterrupted, late ? "the deadline of the request is over" : "the client is gone"}, std::nullopt);
+  }
+}
+
+// One of as many as there are compute threads: each runs a batch at a time on the threads that it was lent.
 void Scheduler::Impl::Work() {
+  std::unique_lock lock(mutex_);
   for (;;) {
-    std::vector<Pick> picks;
+    wake_.wait(lock, [this] { return stopping_ || CanStart(); });
+    if (stopping_) return;
     std::vector<TaskJobPtr> dropped;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (stopping_) return;
-      picks = TakeBatch(&dropped);
-      for (const TaskJobPtr& job : dropped) {
-        tokens_[static_cast<size_t>(job->lane)] -= job->tokens_left;
-        job->tokens_left = 0;
-        job->taken = job->units.size();
-      }
-    }
-    for (const TaskJobPtr& job : dropped) {
-      const bool late = job->request.deadline.has_value() && Clock::now() > *job->request.deadline;
-      Fail(job, late ? TaskOutcome::kLate : TaskOutcome::kGone,
-           {Code::kInterrupted, late ? "the deadline of the request is over" : "the client is gone"}, std::nullopt);
-    }
-    if (!picks.empty()) Run(std::move(picks));
+    Batch batch = TakeBatch(&dropped);
+    const bool more = CanStart();
+    lock.unlock();
+    if (more) wake_.notify_one();
+    DropJobs(dropped);
+    if (!batch.picks.empty()) Run(batch);
+    batch.picks.clear();
+    lock.lock();
+    running_tokens_ -= batch.tokens;
+    shares_.Return(batch.pool);
   }
 }
 
@@ -387,10 +432,10 @@ Status Scheduler::Impl::EncodeOne(TaskJob* job, size_t index) {
   return Status::Ok();
 }
 
-void Scheduler::Impl::Encode(const std::vector<Pick>& picks) {
+void Scheduler::Impl::Encode(const std::vector<Pick>& picks, ThreadPool* pool) {
   std::mutex mutex;
   std::vector<std::pair<size_t, Status>> failures;
-  pool_.ParallelFor(static_cast<int64_t>(picks.size()), [&](int64_t i, int) {
+  pool->ParallelFor(static_cast<int64_t>(picks.size()), [&](int64_t i, int) {
     const Pick& pick = picks[static_cast<size_t>(i)];
     if (pick.job->units[pick.index].encoded.has_value()) return;
     Status status = EncodeOne(pick.job.get(), pick.index);
@@ -401,49 +446,70 @@ void Scheduler::Impl::Encode(const std::vector<Pick>& picks) {
   std::sort(failures.begin(), failures.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [i, status] : failures) {
     const auto& [job, index] = picks[i];
-    if (job->answered) continue;
     const bool too_long = job->units[index].encoded.has_value();
     Fail(job, too_long ? TaskOutcome::kTooLong : TaskOutcome::kFailed, WithText(status, *job, index), index);
   }
 }
 
-void Scheduler::Impl::Run(std::vector<Pick> picks) {
+bool Scheduler::Impl::Answered(const TaskJob& job) const {
+  const std::lock_guard lock(mutex_);
+  return job.answered;
+}
+
+void Scheduler::Impl::Run(const Batch& batch) {
   const auto start = Clock::now();
-  Encode(picks);
-  // Requests that failed leave the batch; their texts are done with.
+  Encode(batch.picks, batch.pool);
+  // Requests that failed, here or in a batch beside this one, leave the batch.
   std::vector<Pick> run;
-  std::vector<Pick> failed;
-  for (const Pick& pick : picks) (pick.job->answered ? failed : run).push_back(pick);
-  for (const Pick& pick : failed) Finish(pick);
+  for (const Pick& pick : batch.picks) {
+    if (!Answered(*pick.job)) run.push_back(pick);
+  }
   if (run.empty()) return;
   std::stable_sort(run.begin(), run.end(), [](const Pick& a, const Pick& b) {
     return a.job->units[a.index].encoded->ids.size() > b.job->units[b.index].encoded->ids.size();
   });
   const auto encoded = Clock::now();
-  const Status status = RunBatch(run);
+  const Status status = RunBatch(run, batch.pool);
   if (!status.ok()) {
     // One request's fault must not be another's: each text alone.
     for (const Pick& pick : run) {
-      if (pick.job->answered) continue;
-      const Status alone = run.size() == 1 ? status : RunBatch({pick});
+      if (Answered(*pick.job)) continue;
+      const Status alone = run.size() == 1 ? status : RunBatch({pick}, batch.pool);
       if (!alone.ok()) Fail(pick.job, TaskOutcome::kFailed, WithText(alone, *pick.job, pick.index), pick.index);
     }
   }
-  Note(run, encoded - start, Clock::now() - encoded);
+  Note(run, batch.pool->threads(), encoded - start, Clock::now() - encoded);
   for (const Pick& pick : run) Finish(pick);
 }
 
-Status Scheduler::Impl::RunBatch(const std::vector<Pick>& picks) {
+std::unique_ptr<Arena> Scheduler::Impl::TakeArena() {
+  const std::lock_guard lock(mutex_);
+  if (arenas_.empty()) return std::make_unique<Arena>();
+  std::unique_ptr<Arena> arena = std::move(arenas_.back());
+  arenas_.pop_back();
+  return arena;
+}
+
+void Scheduler::Impl::ReturnArena(std::unique_ptr<Arena> arena) {
+  if (arena->capacity() > kKeepArena) return;
+  arena->Reset();
+  const std::lock_guard lock(mutex_);
+  arenas_.push_back(std::move(arena));
+}
+
+Status Scheduler::Impl::RunBatch(const std::vector<Pick>& picks, ThreadPool* pool) {
   Status status;
   try {
-    status = Compute(picks, {&pool_, &arena_, nullptr});
+    std::unique_ptr<Arena> arena = TakeArena();
+    status = Compute(picks, {pool, arena.get(), nullptr});
+    ReturnArena(std::move(arena));
   } catch (const std::bad_alloc&) {
     status = ResourceError("out of memory while computing");
   }
-  arena_.Reset();
   return status;
 }
 
+// Texts of one request may be in several batches at once: each writes to its own place.
 Status Scheduler::Impl::Compute(const std::vector<Pick>& picks, const ExecContext& context) {
   const TaskRequest& request = picks.front().job->request;
   const Pipeline& pipeline = request.model->pipeline();
@@ -457,12 +523,16 @@ Status Scheduler::Impl::Compute(const std::vector<Pick>& picks, const ExecContex
                                                         : pipeline.Score(texts, request.score, context, out));
     for (size_t i = 0; i < picks.size(); ++i) {
       TaskJob& job = *picks[i].job;
-      job.result.values.resize(job.units.size() * static_cast<size_t>(width));
+      std::call_once(job.values_made, [&] { job.result.values.resize(job.units.size() * static_cast<size_t>(width)); });
       std::copy_n(out.row(static_cast<int64_t>(i)), width,
                   job.result.values.begin() + static_cast<int64_t>(picks[i].index) * width);
     }
     return Status::Ok();
   }
+  const auto set_width = [&](int64_t width) {
+    const std::lock_guard lock(mutex_);
+    for (const Pick& pick : picks) pick.job->result.width = width;
+  };
   const auto deal = [&](const auto& all, int64_t per_entry, auto member) {
     for (size_t i = 0; i < picks.size(); ++i) {
       auto& target = ((*picks[i].job).*member)[picks[i].index];
@@ -473,42 +543,43 @@ Status Scheduler::Impl::Compute(const std::vector<Pick>& picks, const ExecContex
     TV_ASSIGN_OR_RETURN(const SparseVectors sparse, pipeline.EmbedSparse(texts, 0, context));
     deal(std::make_pair(sparse.values, sparse.offsets), 1, &TaskJob::rows);
     deal(std::make_pair(sparse.columns, sparse.offsets), 1, &TaskJob::row_columns);
-    for (const Pick& pick : picks) pick.job->result.width = sparse.width;
+    set_width(sparse.width);
     return Status::Ok();
   }
   TV_ASSIGN_OR_RETURN(const TokenVectors tokens, request.kind == TaskKind::kTokens
                                                      ? pipeline.EmbedTokens(texts, context)
                                                      : pipeline.EmbedMultiVector(texts, context));
   deal(std::make_pair(tokens.values, tokens.offsets), tokens.width, &TaskJob::rows);
-  for (const Pick& pick : picks) pick.job->result.width = tokens.width;
+  set_width(tokens.width);
   return Status::Ok();
 }
 
-void Scheduler::Impl::Note(const std::vector<Pick>& picks, Clock::duration encoding, Clock::duration computing) {
+void Scheduler::Impl::Note(const std::vector<Pick>& picks, int threads, Clock::duration encoding,
+                           Clock::duration computing) {
   BatchReport report;
   report.texts = picks.size();
   report.tokenize_time = encoding;
   report.inference_time = computing;
-  TaskJob* last = nullptr;
   std::vector<TaskJob*> jobs;
   for (const auto& [job, index] : picks) {
     report.tokens += static_cast<int64_t>(job->units[index].encoded->ids.size());
-    if (job.get() != last) jobs.push_back(job.get());
-    last = job.get();
+    jobs.push_back(job.get());
   }
   std::sort(jobs.begin(), jobs.end());
   jobs.erase(std::unique(jobs.begin(), jobs.end()), jobs.end());
-  for (TaskJob* job : jobs) {
-    job->result.tokenize_time += encoding;
-    job->result.inference_time += computing;
-  }
   const double seconds = std::chrono::duration<double>(encoding + computing).count();
-  if (seconds > 0 && report.tokens > 0) {
-    const double now = static_cast<double>(report.tokens) / seconds;
-    // Small batches run slower than a full queue would, so they count less.
-    const double weight = 0.3 * std::min(1.0, static_cast<double>(report.tokens) / kLeastBatchTokens);
+  {
     const std::lock_guard lock(mutex_);
-    rate_ = rate_ == 0 ? now : rate_ + weight * (now - rate_);
+    for (TaskJob* job : jobs) {
+      job->result.tokenize_time += encoding;
+      job->result.inference_time += computing;
+    }
+    if (seconds > 0 && report.tokens > 0) {
+      const double now = static_cast<double>(report.tokens) / seconds / threads;
+      // Small batches run slower than those of a full queue, so they count less.
+      const double share = static_cast<double>(report.tokens) / static_cast<double>(kLeastBatchTokens * threads);
+      rate_ = rate_ == 0 ? now : rate_ + 0.2 * std::min(1.0, share) * (now - rate_);
+    }
   }
   if (on_batch_) on_batch_(report);
 }
@@ -516,9 +587,10 @@ void Scheduler::Impl::Note(const std::vector<Pick>& picks, Clock::duration encod
 // Answers with an error. What is left in the queue is dropped when its turn comes.
 void Scheduler::Impl::Fail(const TaskJobPtr& job, TaskOutcome outcome, const Status& status,
                            std::optional<size_t> text) {
-  job->answered = true;
   {
     const std::lock_guard lock(mutex_);
+    if (job->answered) return;
+    job->answered = true;
     tokens_[static_cast<size_t>(job->lane)] -= job->tokens_left;
     job->tokens_left = 0;
     --requests_;
@@ -536,23 +608,23 @@ void Scheduler::Impl::Fail(const TaskJobPtr& job, TaskOutcome outcome, const Sta
 
 void Scheduler::Impl::Finish(const Pick& pick) {
   const auto& [job, index] = pick;
+  const std::optional<EncodedText> unit = std::move(job->units[index].encoded);
+  const EncodedText& encoded = *unit;
+  bool last = false;
+  std::unique_lock lock(mutex_);
   if (job->answered) return;
-  const EncodedText& encoded = *job->units[index].encoded;
   job->result.text_tokens[index] = static_cast<int32_t>(encoded.ids.size());
   job->result.tokens += static_cast<int64_t>(encoded.ids.size());
   job->result.truncated_tokens += encoded.truncated_tokens;
   job->result.truncated_texts += encoded.truncated_tokens > 0 ? 1 : 0;
-  job->units[index].encoded.reset();
-  bool last = false;
-  {
-    const std::lock_guard lock(mutex_);
-    --texts_;
-    last = ++job->finished == job->units.size();
-    if (last) {
-      --requests_;
-      bytes_ -= job->bytes;
-    }
+  --texts_;
+  last = ++job->finished == job->units.size();
+  if (last) {
+    job->answered = true;
+    --requests_;
+    bytes_ -= job->bytes;
   }
+  lock.unlock();
   if (last) Answer(job);
 }
 
@@ -571,7 +643,6 @@ void Scheduler::Impl::Answer(const TaskJobPtr& job) {
   const auto now = Clock::now();
   result.queue_time = job->started.value_or(now) - job->submitted;
   result.total_time = now - job->submitted;
-  job->answered = true;
   job->done(std::move(result));
 }
 

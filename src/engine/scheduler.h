@@ -1,10 +1,13 @@
-// The online queue: requests to any of several models, one stream of batches, all compute threads on one batch.
+// The online queue: requests to any of several models, batches side by side on shares of the compute threads.
 //
-// Continuous batching under a token budget: a batch starts as soon as the last one ends, with whatever waits. The
-// budget is what the machine does in SchedulerOptions::batch_time, so that a new query never waits long behind a batch.
+// Continuous batching under a token budget: a batch starts as soon as a thread is free, with what waits. Under load
+// each thread runs a batch of its own; a request that comes alone gets all threads (batch_plan.h). The budget is what
+// the threads do in SchedulerOptions::batch_time, so that a new query never waits long behind a batch.
+//
 // Two lanes: requests of few tokens (a query) come first, but leave a quarter of the budget to the others. Within a
 // lane clients take turns by tokens served (start-time fair queueing, Goyal, Vin, Cheng 1996), and the requests of one
 // client one text each. A vector does not depend on its batch, so none of this can be seen in a result.
+//
 // The queue is bounded in texts, tokens, bytes and in estimated waiting time; beyond it a request is refused with an
 // estimate of when to come back. A request whose client is gone or whose deadline is over is dropped before it is run.
 #ifndef TRUEVEC_ENGINE_SCHEDULER_H_

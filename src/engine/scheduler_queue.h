@@ -3,11 +3,13 @@
 #ifndef TRUEVEC_ENGINE_SCHEDULER_QUEUE_H_
 #define TRUEVEC_ENGINE_SCHEDULER_QUEUE_H_
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <list>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -30,6 +32,7 @@ struct TaskJob {
   std::vector<TaskUnit> units;
   std::vector<std::vector<float>> rows;  // kTokens, kMultiVector, kSparse: values per text
   std::vector<std::vector<int32_t>> row_columns;
+  std::once_flag values_made;
   size_t taken = 0;
   size_t finished = 0;
   bool answered = false;
@@ -38,6 +41,12 @@ struct TaskJob {
   size_t bytes = 0;
   std::chrono::steady_clock::time_point submitted;
   std::optional<std::chrono::steady_clock::time_point> started;
+
+  // Tokens of the text that is taken next, as far as they are known.
+  int64_t NextCost() const {
+    const TaskUnit& unit = units[std::min(taken, units.size() - 1)];
+    return unit.encoded.has_value() ? static_cast<int64_t>(unit.encoded->ids.size()) : unit.estimate;
+  }
 };
 using TaskJobPtr = std::shared_ptr<TaskJob>;
 

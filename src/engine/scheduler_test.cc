@@ -5,7 +5,9 @@
 #include <future>
 #include <thread>
 
+#include "engine/batch_plan.h"
 #include "engine/fake_pipeline.h"
+#include "engine/thread_shares.h"
 
 namespace truevec {
 namespace {
@@ -210,6 +212,107 @@ TEST_F(SchedulerTest, StopAnswersWhoWaits) {
   EXPECT_EQ(waiting.future.wait_for(std::chrono::seconds(0)), std::future_status::ready);
   scheduler.Submit(Request({"d"}), after.Done());
   EXPECT_EQ(after.future.get().outcome, TaskOutcome::kStopping);
+}
+
+// One request of many texts fills all threads; each of its batches waits here until another one runs.
+TEST_F(SchedulerTest, OneRequestRunsInBatchesSideBySide) {
+  std::atomic<int> inside = 0;
+  pipeline_->before_batch = [&] {
+    const int mine = ++inside;
+    while (inside < mine + 1 && inside < 8) std::this_thread::yield();
+  };
+  Scheduler scheduler({.threads = 2, .max_batch_texts = 1});
+  std::vector<std::string> texts;
+  for (int i = 0; i < 8; ++i) texts.emplace_back(600, static_cast<char>('a' + i));
+  Waiter waiter;
+  scheduler.Submit(Request(texts), waiter.Done());
+  const TaskResult result = waiter.future.get();
+  ASSERT_EQ(result.outcome, TaskOutcome::kDone);
+  for (size_t i = 0; i < 8; ++i) EXPECT_EQ(result.values[2 * i + 1], static_cast<float>('a' + i));
+  EXPECT_EQ(result.tokens, 4800);
+}
+
+// A request that fails in one batch while another one still has a text of it is answered once.
+TEST_F(SchedulerTest, FailsOnceFromSeveralBatches) {
+  gate_.set_value();
+  for (int round = 0; round < 50; ++round) {
+    Scheduler scheduler({.threads = 4, .max_batch_texts = 1});
+    std::atomic<int> answers = 0;
+    Waiter good;
+    scheduler.Submit(Request({"bad", "bad", "no", "fine", "bad"}), [&](TaskResult result) {
+      ++answers;
+      EXPECT_EQ(result.outcome, TaskOutcome::kFailed);
+    });
+    scheduler.Submit(Request({"x", "y", "z"}), good.Done());
+    EXPECT_EQ(good.future.get().values, (std::vector<float>{1, 'x', 1, 'y', 1, 'z'}));
+    scheduler.Stop();
+    EXPECT_EQ(answers, 1);
+    EXPECT_EQ(scheduler.load().texts, 0U);
+    EXPECT_EQ(scheduler.load().bytes, 0U);
+    EXPECT_EQ(scheduler.load().tokens, 0);
+    EXPECT_EQ(scheduler.load().requests, 0U);
+  }
+}
+
+TEST(ThreadSharesTest, NeverLendsMoreThanThereAre) {
+  for (const int threads : {1, 2, 3, 6, 7}) {
+    ThreadShares shares(threads);
+    std::vector<ThreadPool*> lent;
+    while (shares.free() > 0) {
+      lent.push_back(shares.Take(1));
+      EXPECT_EQ(lent.back()->threads(), 1);
+    }
+    EXPECT_EQ(lent.size(), static_cast<size_t>(threads));
+    for (const ThreadPool* pool : lent) shares.Return(pool);
+    ThreadPool* const all = shares.Take(threads + 5);
+    EXPECT_EQ(all->threads(), threads);
+    EXPECT_EQ(all, shares.all());
+    EXPECT_EQ(shares.free(), 0);
+    shares.Return(all);
+  }
+  ThreadShares shares(8);
+  ThreadPool* const one = shares.Take(1);
+  ThreadPool* const four = shares.Take(7);  // of 4 + 2 + 1 that are left
+  ThreadPool* const other = shares.Take(1);
+  ThreadPool* const two = shares.Take(2);  // the single ones are siblings
+  EXPECT_EQ(four->threads(), 4);
+  EXPECT_EQ(two->threads(), 2);
+  EXPECT_EQ(shares.free(), 0);
+  for (const ThreadPool* pool : {one, four, other, two}) shares.Return(pool);
+  EXPECT_EQ(shares.free(), 8);
+}
+
+TEST(BatchPlanTest, ThreadsFollowTheLoad) {
+  const SchedulerOptions options;
+  const BatchInputs alone{
+      .threads = 8, .free_threads = 8, .first_tokens = 40, .waiting_tokens = 40, .tokens_per_second = 4000};
+  EXPECT_EQ(BatchThreads(options, alone), 8);
+  BatchInputs busy = alone;
+  busy.concurrent_requests = 4;
+  EXPECT_EQ(BatchThreads(options, busy), 2);
+  BatchInputs queued = alone;
+  queued.waiting_tokens = 4000;
+  queued.concurrent_requests = 100;
+  EXPECT_EQ(BatchThreads(options, queued), 1);
+  EXPECT_EQ(BatchTokens(options, queued, 1), 160);
+  BatchInputs slow = queued;  // a large model: one thread would hold its batch for seconds
+  slow.tokens_per_second = 200;
+  EXPECT_EQ(BatchThreads(options, slow), 5);
+  BatchInputs few = alone;  // what waits is shared with the other threads
+  few.waiting_tokens = 400;
+  few.free_threads = 1;
+  EXPECT_EQ(BatchThreads(options, few), 1);
+  EXPECT_EQ(BatchTokens(options, few, 1), 50);
+}
+
+TEST(BatchPlanTest, RunningTokensAreBounded) {
+  const SchedulerOptions options{.max_batch_tokens = 4096};
+  BatchInputs long_text{.threads = 2, .free_threads = 1, .first_tokens = 8192, .waiting_tokens = 8192};
+  EXPECT_TRUE(FitsBeside(options, long_text));
+  long_text.running_tokens = 100;
+  EXPECT_FALSE(FitsBeside(options, long_text));
+  long_text.first_tokens = 3900;
+  EXPECT_TRUE(FitsBeside(options, long_text));
 }
 
 }  // namespace
