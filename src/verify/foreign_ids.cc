@@ -15,7 +15,7 @@ constexpr double kSeconds = 5;  // of CPU time, for one text
 constexpr size_t kAtOnce = 512;
 constexpr size_t kTexts = 2;
 constexpr size_t kOwnIdTexts = 3;
-constexpr int32_t kSample = 768;       // ids from which the way back is learnt
+constexpr int32_t kSample = 768;           // ids from which the way back is learnt
 constexpr size_t kSmallVocabulary = 6000;  // searched as a whole
 
 struct Found {

@@ -293,10 +293,12 @@ void AddWeightHypotheses(const ModelTraits& model, Hypotheses* out) {
     };
   };
   const auto none = [](const std::string&, std::vector<float>* v) { return Fill(v, 0); };
-  add("layernorm", "no-bias", "without the norms' biases the vectors agree",
+  add(
+      "layernorm", "no-bias", "without the norms' biases the vectors agree",
       [](const std::string& n) { return IsNorm(n) && IsBias(n); }, none);
   for (const float by : {1.0f, -1.0f}) {
-    add("layernorm", by > 0 ? "plus-one" : "minus-one",
+    add(
+        "layernorm", by > 0 ? "plus-one" : "minus-one",
         by > 0 ? "with 1 added to the norms' weights the vectors agree"
                : "with 1 taken from the norms' weights the vectors agree",
         [](const std::string& n) { return IsNorm(n) && n.ends_with(".weight"); },
@@ -305,11 +307,13 @@ void AddWeightHypotheses(const ModelTraits& model, Hypotheses* out) {
           return true;
         });
   }
-  add("weights-not-loaded", "biases", "with all biases at 0 the vectors agree",
+  add(
+      "weights-not-loaded", "biases", "with all biases at 0 the vectors agree",
       [](const std::string& n) { return !IsNorm(n) && IsBias(n); }, none);
   add("weights-not-loaded", "biases and norm biases", "with all biases, the norms' too, at 0 the vectors agree", IsBias,
       none);
-  add("weights-not-loaded", "attention biases", "with the attention's biases at 0 the vectors agree",
+  add(
+      "weights-not-loaded", "attention biases", "with the attention's biases at 0 the vectors agree",
       [](const std::string& n) {
         const bool attention = Contains(n, "attention") || Contains(n, "attn");
         return attention && !IsNorm(n) && IsBias(n);

@@ -77,7 +77,9 @@ struct Edit {
 
   // Whether ids change at all, the packed weights, or only what follows the token vectors.
   bool ChangesText() const { return text || prompt || !tokenizer.empty() || max_length || ids || batch; }
-  bool ChangesModel() const { return !config.empty() || weights || rename || without_adapter || simulation || merge_batch; }
+  bool ChangesModel() const {
+    return !config.empty() || weights || rename || without_adapter || simulation || merge_batch;
+  }
 };
 
 struct Hypothesis {

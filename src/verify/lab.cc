@@ -28,7 +28,9 @@ class EditedStore : public WeightStore {
       const WeightEntry* entry = store_->Find(name);
       const DType type = entry->view.dtype;
       if (type != DType::kF32 && type != DType::kF16 && type != DType::kBF16 && type != DType::kF64) continue;
-      const auto concerned = [&](const Edit* edit) { return edit->weights && (!edit->concerns || edit->concerns(*entry)); };
+      const auto concerned = [&](const Edit* edit) {
+        return edit->weights && (!edit->concerns || edit->concerns(*entry));
+      };
       if (std::none_of(changes.begin(), changes.end(), concerned)) continue;
       std::vector<float> values = ToFloat(entry->view);
       bool changed = false;

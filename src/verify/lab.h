@@ -83,7 +83,7 @@ class Lab {
   int64_t tokens_computed_ = 0;
   size_t cached_floats_ = 0;
   json::value form_;                                              // the tokenizer's canonical form, once parsed
-  std::map<std::string, std::unique_ptr<Tokenizer>> tokenizers_;                  // edited
+  std::map<std::string, std::unique_ptr<Tokenizer>> tokenizers_;  // edited
   std::map<std::string, std::shared_ptr<const Tokenizer>> known_tokenizers_;  // the model's own, by folder
   std::map<std::string, std::shared_ptr<const Pipeline>> pipelines_;
   std::map<std::string, Part> encodings_;

@@ -24,7 +24,8 @@ struct Start {
   double std = 0;
   bool plain = false;  // biases 0 and norms 1 too, else as loaded
 };
-constexpr Start kStarts[] = {{"normal, 0.02", 0.02, false}, {"normal, 0.02, biases and norms too", 0.02, true},
+constexpr Start kStarts[] = {{"normal, 0.02", 0.02, false},
+                             {"normal, 0.02, biases and norms too", 0.02, true},
                              {"uniform within 1/sqrt(inputs)", 0, false}};
 
 // "encoder.layer.5.": up to the first number; "" when there is none.
@@ -32,9 +33,9 @@ std::string LayerOf(const std::string& name) {
   for (size_t at = 0, next = 0; at < name.size(); at = next + 1) {
     next = name.find('.', at);
     if (next == std::string::npos) return "";
-    const bool number = next > at && std::all_of(name.begin() + static_cast<ptrdiff_t>(at),
-                                                 name.begin() + static_cast<ptrdiff_t>(next),
-                                                 [](unsigned char c) { return std::isdigit(c) != 0; });
+    const bool number =
+        next > at && std::all_of(name.begin() + static_cast<ptrdiff_t>(at), name.begin() + static_cast<ptrdiff_t>(next),
+                                 [](unsigned char c) { return std::isdigit(c) != 0; });
     if (number) return name.substr(0, next + 1);
   }
   return "";

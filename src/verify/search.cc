@@ -13,7 +13,7 @@ constexpr double kRoundingWorst = 5e-3;  // largest residual that may be roundin
 constexpr size_t kBeam = 6;
 constexpr size_t kMost = 3;  // causes at once
 constexpr size_t kScreen = 8;
-constexpr size_t kFirst = 3;  // texts on which a row has to help before it is tried on all of the screen
+constexpr size_t kFirst = 3;    // texts on which a row has to help before it is tried on all of the screen
 constexpr int64_t kShort = 48;  // tokens of a cheap text
 
 void Summarise(Trial* t) {
