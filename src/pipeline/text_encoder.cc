@@ -84,14 +84,20 @@ Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::stri
   TokenizerLoadOptions options;
   options.prepend_lowercase = config.lowercase;
   TV_RETURN_IF_ERROR(ReadTokenizerOverrides(overrides, &options));
-  TV_ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer,
-                      Tokenizer::LoadDirectory(folder, model_type, options, settings));
-  RecordTokenizerOverrides(options, overrides, settings);
-  TV_ASSIGN_OR_RETURN(options.register_special, MarkersToRegister(*tokenizer, context.spec->marker_tokens));
-  if (!options.register_special.empty()) {
-    TV_ASSIGN_OR_RETURN(tokenizer, Tokenizer::LoadDirectory(folder, model_type, options, nullptr));
+  auto* known = context.options->known_tokenizers;
+  if (known != nullptr && known->contains(folder)) {
+    encoder.tokenizer_ = known->at(folder);
+  } else {
+    TV_ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer,
+                        Tokenizer::LoadDirectory(folder, model_type, options, settings));
+    RecordTokenizerOverrides(options, overrides, settings);
+    TV_ASSIGN_OR_RETURN(options.register_special, MarkersToRegister(*tokenizer, context.spec->marker_tokens));
+    if (!options.register_special.empty()) {
+      TV_ASSIGN_OR_RETURN(tokenizer, Tokenizer::LoadDirectory(folder, model_type, options, nullptr));
+    }
+    encoder.tokenizer_ = std::move(tokenizer);
+    if (known != nullptr) (*known)[folder] = encoder.tokenizer_;
   }
-  encoder.tokenizer_ = std::move(tokenizer);
   encoder.truncation_side_ = encoder.tokenizer_->truncation_side();
   if (settings->Find("truncation_side") == nullptr) {
     settings->Record("truncation_side", encoder.truncation_side_ == Side::kLeft ? "left" : "right",
@@ -106,9 +112,9 @@ Result<TextEncoder> TextEncoder::Load(const std::string& folder, const std::stri
   }
   const json::object own = {{"prefix", IdArray(encoder.tokenizer_->PrefixIds())},
                             {"suffix", IdArray(encoder.tokenizer_->SuffixIds())}};
-  const Setting* known = settings->Find("special_tokens");
+  const Setting* stated = settings->Find("special_tokens");
   const SettingSource source =
-      known != nullptr ? known->source : SettingSource::File("tokenizer.json", "post_processor");
+      stated != nullptr ? stated->source : SettingSource::File("tokenizer.json", "post_processor");
   if (const json::value* special = overrides.Use("special_tokens"); special != nullptr) {
     const JsonRef ref(special, "--override", "special_tokens");
     SpecialTokens tokens;

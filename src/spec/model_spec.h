@@ -15,6 +15,7 @@
 #include "base/settings.h"
 #include "base/status.h"
 #include "tensor/ops.h"
+#include "tokenizer/tokenizer.h"
 #include "weights/packed_cache.h"
 #include "weights/weight_scope.h"
 
@@ -37,6 +38,9 @@ struct SpecOptions {
   PackedCacheOptions packed_cache;
   // Wraps the tensors of each weight file before they are packed; only `diagnose` sets it, to inject faults.
   std::function<std::shared_ptr<const WeightStore>(std::shared_ptr<const WeightStore>)> edit_weights;
+  // Tokenizers by folder, kept between loads of one directory whose overrides leave the tokenizer as it is; only
+  // `diagnose` sets it. Settings that a tokenizer records are missing from loads that take it from here.
+  std::map<std::string, std::shared_ptr<const Tokenizer>>* known_tokenizers = nullptr;
 };
 
 struct Refusal {

@@ -11,7 +11,7 @@ void DimensionCauses(const Evidence& evidence, Diagnosis* d);  // structural.cc
 
 namespace {
 
-constexpr double kSearchSeconds = 40;  // of CPU time
+constexpr double kSearchSeconds = 30;  // of CPU time
 
 double Geometry(const std::vector<Vector>& a, const std::vector<Vector>& b) {
   std::vector<double> x;
@@ -351,7 +351,7 @@ Status FindCauses(Lab* lab, Target* target, const Evidence& e, Diagnosis* d) {
           d->explained = result.best.distance;
         } else if (!d->comparison.same_dimension) {
           DimensionCauses(e, d);
-        } else if (!ClaimNumeric(&*search, *base, d) && !ForeignIds(e, lab, d)) {
+        } else if (!ClaimNumeric(&*search, *base, d) && !RandomWeights(e, lab, d) && !ForeignIds(e, lab, d)) {
           ClaimUnknown(result, e, *lab, d);
           ExplainUnknown(e, lab, target, d);
         }

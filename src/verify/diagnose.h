@@ -83,6 +83,8 @@ void NormCauses(const Evidence& evidence, Lab* lab, const Combination& fitted, D
 void BatchCauses(const Evidence& evidence, Lab* lab, const Combination& fitted, Diagnosis* d);
 // The vocabulary searched for the id that a one-token text reached the model as; true when a cause was added.
 bool ForeignIds(const Evidence& evidence, Lab* lab, Diagnosis* d);
+// Whether the target is one more random start of some part of the weights; true when a cause was added.
+bool RandomWeights(const Evidence& evidence, Lab* lab, Diagnosis* d);
 // Whether the target is right when it is given the reference's ids: evidence for an unknown cause.
 void ExplainUnknown(const Evidence& evidence, Lab* lab, Target* target, Diagnosis* d);
 // Whole-number outputs: which kind, and the vectors turned back to floats. Empty: none.

@@ -205,19 +205,21 @@ void AddPositionHypotheses(const ModelTraits& model, Hypotheses* out) {
     AddHypothesis(out, "position-offset", std::to_string(shift),
                   "with positions moved by " + std::to_string(shift) + " the vectors agree")
         ->weights = [shift](const WeightEntry& entry, std::vector<float>* values) {
-      return IsPositionTable(entry.name) && entry.view.shape.size() == 2 && ShiftRows(entry, shift, values);
+      return entry.view.shape.size() == 2 && ShiftRows(entry, shift, values);
     };
+    out->back().edit.concerns = [](const WeightEntry& entry) { return IsPositionTable(entry.name); };
     out->back().parameter = "offset";
     out->back().value = shift;
   }
   AddRope(model, out);
   AddHypothesis(out, "token-type", "omitted", "without token type embeddings the vectors agree")->weights =
-      [](const WeightEntry& entry, std::vector<float>* values) { return IsTypeTable(entry.name) && Fill(values, 0); };
+      [](const WeightEntry&, std::vector<float>* values) { return Fill(values, 0); };
+  out->back().edit.concerns = [](const WeightEntry& entry) { return IsTypeTable(entry.name); };
   AddHypothesis(out, "token-type", "1", "with token type 1 the vectors agree")->weights =
       [](const WeightEntry& entry, std::vector<float>* values) {
-        return IsTypeTable(entry.name) && entry.view.shape.size() == 2 && entry.view.shape[0] > 1 &&
-               ShiftRows(entry, 1, values);
+        return entry.view.shape.size() == 2 && entry.view.shape[0] > 1 && ShiftRows(entry, 1, values);
       };
+  out->back().edit.concerns = [](const WeightEntry& entry) { return IsTypeTable(entry.name); };
 }
 
 void AddAttentionHypotheses(const ModelTraits& model, Hypotheses* out) {
@@ -281,37 +283,46 @@ void AddWeightHypotheses(const ModelTraits& model, Hypotheses* out) {
   if (model.adapter) {
     AddHypothesis(out, "adapter-missing", "", "without the adapter the vectors agree")->without_adapter = true;
   }
-  const auto add = [&](const char* cause, const char* variant, const char* says,
+  using Concerns = std::function<bool(const std::string& name)>;
+  const auto add = [&](const char* cause, const char* variant, const char* says, const Concerns& concerns,
                        std::function<bool(const std::string&, std::vector<float>*)> change) {
-    AddHypothesis(out, cause, variant, says)->weights = [change](const WeightEntry& entry, std::vector<float>* values) {
+    Edit* edit = AddHypothesis(out, cause, variant, says);
+    edit->concerns = [concerns](const WeightEntry& entry) { return concerns(entry.name); };
+    edit->weights = [change](const WeightEntry& entry, std::vector<float>* values) {
       return change(entry.name, values);
     };
   };
-  add("layernorm", "no-bias", "without the norms' biases the vectors agree",
-      [](const std::string& n, std::vector<float>* v) { return IsNorm(n) && IsBias(n) && Fill(v, 0); });
+  const auto none = [](const std::string&, std::vector<float>* v) { return Fill(v, 0); };
+  add(
+      "layernorm", "no-bias", "without the norms' biases the vectors agree",
+      [](const std::string& n) { return IsNorm(n) && IsBias(n); }, none);
   for (const float by : {1.0f, -1.0f}) {
-    add("layernorm", by > 0 ? "plus-one" : "minus-one",
+    add(
+        "layernorm", by > 0 ? "plus-one" : "minus-one",
         by > 0 ? "with 1 added to the norms' weights the vectors agree"
                : "with 1 taken from the norms' weights the vectors agree",
-        [by](const std::string& n, std::vector<float>* v) {
-          if (!IsNorm(n) || !n.ends_with(".weight")) return false;
+        [](const std::string& n) { return IsNorm(n) && n.ends_with(".weight"); },
+        [by](const std::string&, std::vector<float>* v) {
           for (float& x : *v) x += by;
           return true;
         });
   }
-  add("weights-not-loaded", "biases", "with all biases at 0 the vectors agree",
-      [](const std::string& n, std::vector<float>* v) { return !IsNorm(n) && IsBias(n) && Fill(v, 0); });
-  add("weights-not-loaded", "biases and norm biases", "with all biases, the norms' too, at 0 the vectors agree",
-      [](const std::string& n, std::vector<float>* v) { return IsBias(n) && Fill(v, 0); });
-  add("weights-not-loaded", "attention biases", "with the attention's biases at 0 the vectors agree",
-      [](const std::string& n, std::vector<float>* v) {
+  add(
+      "weights-not-loaded", "biases", "with all biases at 0 the vectors agree",
+      [](const std::string& n) { return !IsNorm(n) && IsBias(n); }, none);
+  add("weights-not-loaded", "biases and norm biases", "with all biases, the norms' too, at 0 the vectors agree", IsBias,
+      none);
+  add(
+      "weights-not-loaded", "attention biases", "with the attention's biases at 0 the vectors agree",
+      [](const std::string& n) {
         const bool attention = Contains(n, "attention") || Contains(n, "attn");
-        return attention && !IsNorm(n) && IsBias(n) && Fill(v, 0);
-      });
-  add("weights-not-loaded", "norms", "with the norms at weight 1 and bias 0 the vectors agree",
-      [](const std::string& n, std::vector<float>* v) { return IsNorm(n) && Fill(v, IsBias(n) ? 0.0f : 1.0f); });
+        return attention && !IsNorm(n) && IsBias(n);
+      },
+      none);
+  add("weights-not-loaded", "norms", "with the norms at weight 1 and bias 0 the vectors agree", IsNorm,
+      [](const std::string& n, std::vector<float>* v) { return Fill(v, IsBias(n) ? 0.0f : 1.0f); });
   add("weights-not-loaded", "position embeddings", "with the position embeddings at 0 the vectors agree",
-      [](const std::string& n, std::vector<float>* v) { return IsPositionTable(n) && Fill(v, 0); });
+      IsPositionTable, none);
 }
 
 }  // namespace truevec

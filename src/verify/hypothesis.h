@@ -62,6 +62,9 @@ struct Edit {
   std::vector<std::pair<std::string, json::value>> config;  // overrides of the model's settings
   // Replaces a tensor's values; false: left as they are. `values` comes filled, [rows, cols] for matrices.
   std::function<bool(const WeightEntry&, std::vector<float>* values)> weights;
+  // Which tensors `weights` may change, so that the others need not be read; null: any.
+  std::function<bool(const WeightEntry&)> concerns;
+  std::function<std::string(const std::string& name)> rename;  // the tensor to read in place of `name`
   std::function<void(Simulation*)> simulation;
   bool without_adapter = false;
   bool merge_batch = false;  // all texts of a request run as one attention sequence
@@ -74,7 +77,9 @@ struct Edit {
 
   // Whether ids change at all, the packed weights, or only what follows the token vectors.
   bool ChangesText() const { return text || prompt || !tokenizer.empty() || max_length || ids || batch; }
-  bool ChangesModel() const { return !config.empty() || weights || without_adapter || simulation || merge_batch; }
+  bool ChangesModel() const {
+    return !config.empty() || weights || rename || without_adapter || simulation || merge_batch;
+  }
 };
 
 struct Hypothesis {

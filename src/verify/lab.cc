@@ -19,15 +19,22 @@ constexpr int64_t kSmallModel = int64_t{64} << 20;  // parameters; of larger one
 // Serves altered values of some tensors.
 class EditedStore : public WeightStore {
  public:
-  using Change = std::function<bool(const WeightEntry&, std::vector<float>*)>;
-  EditedStore(std::shared_ptr<const WeightStore> store, std::vector<Change> changes) : store_(std::move(store)) {
+  EditedStore(std::shared_ptr<const WeightStore> store, const std::vector<const Edit*>& changes)
+      : store_(std::move(store)) {
+    for (const Edit* edit : changes) {
+      if (edit->rename) rename_ = edit->rename;
+    }
     for (const std::string& name : store_->Names()) {
       const WeightEntry* entry = store_->Find(name);
       const DType type = entry->view.dtype;
       if (type != DType::kF32 && type != DType::kF16 && type != DType::kBF16 && type != DType::kF64) continue;
+      const auto concerned = [&](const Edit* edit) {
+        return edit->weights && (!edit->concerns || edit->concerns(*entry));
+      };
+      if (std::none_of(changes.begin(), changes.end(), concerned)) continue;
       std::vector<float> values = ToFloat(entry->view);
       bool changed = false;
-      for (const Change& change : changes) changed = change(*entry, &values) || changed;
+      for (const Edit* edit : changes) changed = (concerned(edit) && edit->weights(*entry, &values)) || changed;
       if (!changed) continue;
       WeightEntry altered = *entry;
       buffers_.push_back(std::move(values));
@@ -35,10 +42,11 @@ class EditedStore : public WeightStore {
       altered_.emplace(name, std::move(altered));
     }
   }
-  bool changed() const { return !altered_.empty(); }
+  bool changed() const { return !altered_.empty() || rename_; }
   const WeightEntry* Find(std::string_view name) const override {
-    const auto found = altered_.find(name);
-    return found == altered_.end() ? store_->Find(name) : &found->second;
+    const std::string own = rename_ ? rename_(std::string(name)) : std::string(name);
+    const auto found = altered_.find(own);
+    return found == altered_.end() ? store_->Find(own) : &found->second;
   }
   std::vector<std::string> Names() const override { return store_->Names(); }
   std::string Description() const override { return store_->Description(); }
@@ -47,6 +55,7 @@ class EditedStore : public WeightStore {
 
  private:
   std::shared_ptr<const WeightStore> store_;
+  std::function<std::string(const std::string&)> rename_;
   std::vector<std::vector<float>> buffers_;
   std::map<std::string, WeightEntry, std::less<>> altered_;
 };
@@ -112,8 +121,14 @@ Result<std::unique_ptr<Lab>> Lab::Load(const std::string& directory, const SpecO
   auto lab = std::make_unique<Lab>();
   lab->directory_ = directory;
   lab->options_ = options;
+  lab->options_.known_tokenizers = &lab->known_tokenizers_;
+  SpecOptions watched = lab->options_;
+  watched.edit_weights = [&](std::shared_ptr<const WeightStore> store) {
+    lab->weights_.push_back(store);
+    return store;
+  };
   lab->prompt_ = prompt;
-  TV_ASSIGN_OR_RETURN(lab->base_, Pipeline::Load(directory, options));
+  TV_ASSIGN_OR_RETURN(lab->base_, Pipeline::Load(directory, watched));
   const Pipeline& base = *lab->base_;
   if (base.labels() > 0 || base.dimension() == 0 || base.spec().as == "sparse" || base.spec().as == "multi-vector") {
     return UsageError(directory + ": verify compares dense embeddings; this is a " + base.spec().as + " model");
@@ -195,9 +210,12 @@ void Lab::ReadScores() {
 Result<const Tokenizer*> Lab::EditedTokenizer(const std::string& edit) {
   if (const auto found = tokenizers_.find(edit); found != tokenizers_.end()) return found->second.get();
   tokenizers_[edit] = nullptr;
-  std::string form = base_->tokenizer().CanonicalForm();
-  form.resize(form.rfind('}') + 1);
-  TV_ASSIGN_OR_RETURN(json::value root, ParseJson(form, "tokenizer"));
+  if (form_.is_null()) {
+    std::string form = base_->tokenizer().CanonicalForm();
+    form.resize(form.rfind('}') + 1);
+    TV_ASSIGN_OR_RETURN(form_, ParseJson(form, "tokenizer"));
+  }
+  json::value root = form_;
   if (!EditTokenizerJson(edit, &root)) return static_cast<const Tokenizer*>(nullptr);
   root.get_object()["padding"] = nullptr;
   root.get_object()["truncation"] = nullptr;
@@ -208,7 +226,7 @@ Result<const Tokenizer*> Lab::EditedTokenizer(const std::string& edit) {
 
 Result<std::shared_ptr<const Pipeline>> Lab::EditedPipeline(const Combination& h) {
   const std::string key = KeyOf(h, [](const Hypothesis& x) {
-    return !x.edit.config.empty() || x.edit.weights != nullptr || x.edit.without_adapter;
+    return !x.edit.config.empty() || x.edit.weights || x.edit.rename || x.edit.without_adapter;
   });
   if (key.empty()) return base_;
   if (const auto found = pipelines_.find(key); found != pipelines_.end()) {
@@ -222,11 +240,11 @@ Result<std::shared_ptr<const Pipeline>> Lab::EditedPipeline(const Combination& h
   }
   pipelines_[key] = nullptr;
   SpecOptions options = options_;
-  std::vector<EditedStore::Change> changes;
+  std::vector<const Edit*> changes;
   for (const Hypothesis* hypothesis : h) {
     for (const auto& [name, value] : hypothesis->edit.config) options.overrides.Set(name, value);
     if (hypothesis->edit.without_adapter) options.overrides.Set("adapter", json::value(false));
-    if (hypothesis->edit.weights) changes.push_back(hypothesis->edit.weights);
+    if (hypothesis->edit.weights || hypothesis->edit.rename) changes.push_back(&hypothesis->edit);
   }
   bool changed = changes.empty();
   if (!changes.empty()) {
@@ -505,6 +523,45 @@ Result<std::vector<Vector>> Lab::RunIds(const std::vector<std::vector<int32_t>>&
   std::vector<Vector> out;
   TV_RETURN_IF_ERROR(PoolParts(*base_, {}, views, rows, &out));
   return out;
+}
+
+Result<std::vector<Vector>> Lab::RunOnce(const std::vector<std::string>& texts, const Hypothesis& row) {
+  const auto models = pipelines_;
+  const auto rows = rows_;
+  auto vectors = Run(texts, {&row});
+  pipelines_ = models;
+  rows_ = rows;
+  return vectors;
+}
+
+std::vector<std::string> Lab::TensorNames() const {
+  std::vector<std::string> all;
+  for (const auto& store : weights_) {
+    const std::vector<std::string> names = store->Names();
+    all.insert(all.end(), names.begin(), names.end());
+  }
+  return all;
+}
+
+Table Lab::TokenTable() const {
+  Table table;
+  if (ids_.tokenizer == nullptr) return table;
+  const WeightEntry* best = nullptr;
+  for (const auto& store : weights_) {
+    for (const std::string& name : store->Names()) {
+      const WeightEntry* entry = store->Find(name);
+      const bool table_name = name.find("embed") != std::string::npos || name.find("embd") != std::string::npos ||
+                              name.find("shared") != std::string::npos || name.find("wte") != std::string::npos;
+      const auto& shape = entry->view.shape;
+      if (!table_name || shape.size() != 2 || shape[0] <= ids_.tokenizer->max_id()) continue;
+      if (best == nullptr || shape[0] * shape[1] > best->view.shape[0] * best->view.shape[1]) best = entry;
+    }
+  }
+  if (best == nullptr) return table;
+  table.values = ToFloat(best->view);
+  table.rows = best->view.shape[0];
+  table.cols = best->view.shape[1];
+  return table;
 }
 
 Result<std::vector<Layer>> Lab::Layers(const std::string& text) {

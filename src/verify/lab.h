@@ -13,6 +13,12 @@
 
 namespace truevec {
 
+// Rows by token id.
+struct Table {
+  std::vector<float> values;
+  int64_t rows = 0, cols = 0;
+};
+
 class Lab {
  public:
   static Result<std::unique_ptr<Lab>> Load(const std::string& directory, const SpecOptions& options,
@@ -33,6 +39,12 @@ class Lab {
   Result<std::vector<Vector>> RunIds(const std::vector<std::vector<int32_t>>& ids);
   // Intermediates of one text by name, as the trace tap sees them: [tokens, width] each.
   Result<std::vector<Layer>> Layers(const std::string& text);
+  // As Run with `row` alone, and nothing of it is kept.
+  Result<std::vector<Vector>> RunOnce(const std::vector<std::string>& texts, const Hypothesis& row);
+  // Of all weight files.
+  std::vector<std::string> TensorNames() const;
+  // The model's table of token embeddings, [ids, width]; no values when none of its tensors looks like one.
+  Table TokenTable() const;
   int64_t tokens_computed() const { return tokens_computed_; }
 
  private:
@@ -59,6 +71,7 @@ class Lab {
   PromptChoice prompt_;
   std::string own_prompt_;
   std::shared_ptr<const Pipeline> base_;
+  std::vector<std::shared_ptr<const WeightStore>> weights_;  // of base_, as in its files
   std::unique_ptr<ThreadPool> pool_;
   ThreadPool one_thread_{1};  // a few tokens cost less than waking threads
   Arena arena_;
@@ -69,7 +82,9 @@ class Lab {
   int64_t norms_ = 0;        // LayerNorm calls of a pass
   int64_t tokens_computed_ = 0;
   size_t cached_floats_ = 0;
-  std::map<std::string, std::unique_ptr<Tokenizer>> tokenizers_;
+  json::value form_;                                              // the tokenizer's canonical form, once parsed
+  std::map<std::string, std::unique_ptr<Tokenizer>> tokenizers_;  // edited
+  std::map<std::string, std::shared_ptr<const Tokenizer>> known_tokenizers_;  // the model's own, by folder
   std::map<std::string, std::shared_ptr<const Pipeline>> pipelines_;
   std::map<std::string, Part> encodings_;
   std::map<std::string, SharedRows> rows_;

@@ -13,6 +13,7 @@ constexpr double kRoundingWorst = 5e-3;  // largest residual that may be roundin
 constexpr size_t kBeam = 6;
 constexpr size_t kMost = 3;  // causes at once
 constexpr size_t kScreen = 8;
+constexpr size_t kFirst = 3;    // texts on which a row has to help before it is tried on all of the screen
 constexpr int64_t kShort = 48;  // tokens of a cheap text
 
 void Summarise(Trial* t) {
@@ -128,7 +129,21 @@ bool Search::ChangesNothing(const Combination& start, const Hypothesis& next, co
   return !after.ok() || (before.ok() && *before == *after);
 }
 
-// One more hypothesis on top of `start`, on texts that it leaves unexplained; sorted by score.
+// Texts of `screen` that `next` can change, at most kFirst, short and long ones.
+std::vector<size_t> Search::Changed(const Combination& start, const Hypothesis& next,
+                                    const std::vector<size_t>& screen) {
+  std::vector<size_t> changed;
+  for (const size_t i : screen) {
+    if (!ChangesNothing(start, next, {i})) changed.push_back(i);
+  }
+  if (changed.size() <= kFirst) return changed;
+  std::vector<size_t> spread;
+  for (size_t i = 0; i < kFirst; ++i) spread.push_back(changed[(2 * i + 1) * changed.size() / (2 * kFirst)]);
+  return spread;
+}
+
+// One more hypothesis on top of `start`, on texts that it leaves unexplained; sorted by score. Each is first tried on
+// a few texts that it changes, and only what helps there on all of the screen.
 std::vector<Trial> Search::Extend(const Trial& start) {
   const std::vector<size_t> screen = Screen(start, kScreen);
   std::vector<Trial> out;
@@ -137,16 +152,21 @@ std::vector<Trial> Search::Extend(const Trial& start) {
   const std::vector<size_t> few(
       screen.begin(),
       screen.begin() + static_cast<ptrdiff_t>(only_long ? std::min<size_t>(3, screen.size()) : screen.size()));
-  const auto before = TryOn(start.hypotheses, few);
-  if (!before) return out;
+  const auto helps = [&](const Trial& trial, const std::vector<size_t>& which) {
+    const auto before = TryOn(start.hypotheses, which);
+    return before && (trial.score < before->score - 0.02 || trial.mean < before->mean * 0.98);
+  };
   for (const Hypothesis& next : all_) {
+    if (Late() && !start.hypotheses.empty()) break;
     if (!Compatible(start.hypotheses, next) || (next.long_only && !only_long)) continue;
-    if (ChangesNothing(start.hypotheses, next, few)) continue;
+    const std::vector<size_t> first = Changed(start.hypotheses, next, few);
+    if (first.empty()) continue;
     Combination both = start.hypotheses;
     both.push_back(&next);
+    const auto sample = TryOn(both, first);
+    if (!sample || !helps(*sample, first)) continue;
     auto trial = TryOn(both, few);
-    if (trial && (trial->score < before->score - 0.02 || trial->mean < before->mean * 0.98))
-      out.push_back(std::move(*trial));
+    if (trial && helps(*trial, few)) out.push_back(std::move(*trial));
   }
   std::stable_sort(out.begin(), out.end(), Better);
   return out;
@@ -288,8 +308,8 @@ SearchResult Search::Run(double seconds) {
     if (result.tried.empty()) break;
     if (Settle(&result)) return result;
     // What is left may be a matter of length with a number of its own.
-    for (const Trial& start : beam) {
-      auto estimate = start.hypotheses.size() < kMost ? EstimateLength(start) : std::nullopt;
+    for (size_t b = 0; b < std::min<size_t>(beam.size(), 3); ++b) {
+      auto estimate = beam[b].hypotheses.size() < kMost ? EstimateLength(beam[b]) : std::nullopt;
       if (!estimate) continue;
       result.tried.insert(result.tried.begin(), std::move(*estimate));
       if (Settle(&result)) return result;

@@ -60,6 +60,7 @@ class Search {
   std::vector<size_t> Screen(const Trial& from, size_t count) const;
   bool Useful(const Hypothesis& hypothesis, const Trial& from, bool only_long) const;
   bool ChangesNothing(const Combination& start, const Hypothesis& next, const std::vector<size_t>& which);
+  std::vector<size_t> Changed(const Combination& start, const Hypothesis& next, const std::vector<size_t>& screen);
   std::vector<Trial> Extend(const Trial& start);
   std::vector<Trial> Pairs();
   double FloorOf(const Trial& from) const;

@@ -9,6 +9,7 @@ namespace truevec {
 namespace {
 
 constexpr int64_t kEstimateTokens = 60000;  // that one estimate may compute
+constexpr double kEstimateSeconds = 4;      // of CPU time
 constexpr double kGolden = 0.61803398874989485;
 
 // Round numbers first: what people set.
@@ -54,6 +55,7 @@ std::optional<Trial> Search::EstimateLength(const Trial& start) {
   const auto done = [&](const std::optional<Trial>& trial) { return trial && trial->worst <= floor; };
   const auto around = static_cast<int64_t>(lab_->ids().prefix.size() + lab_->ids().suffix.size());
   int64_t budget = kEstimateTokens;
+  const std::clock_t stop = std::clock() + static_cast<std::clock_t>(kEstimateSeconds * CLOCKS_PER_SEC);
   const auto free = [&](std::string_view cause) {
     return std::none_of(start.hypotheses.begin(), start.hypotheses.end(),
                         [&](const Hypothesis* h) { return h->cause == cause; });
@@ -82,7 +84,7 @@ std::optional<Trial> Search::EstimateLength(const Trial& start) {
       budget -= lengths_[wrong] - size + 1 + overlap;
     }
     budget -= size;
-    if (budget < 0 || Late()) break;
+    if (budget < 0 || Late() || std::clock() > stop) break;
   }
   return std::nullopt;
 }
