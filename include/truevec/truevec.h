@@ -42,7 +42,7 @@ struct EmbedParams {
   std::optional<int64_t> truncate_dim;     // keep the first N values
   std::optional<int64_t> max_length;       // tokens, specials included
   bool error_when_long = false;            // refuse a text that would be truncated
-  int64_t batch_tokens = 1024;             // tokens that run together; changes speed and memory, never a bit
+  int64_t batch_tokens = 4096;             // tokens that run together; changes speed and memory, never a bit
   // Of TokenizeJson only:
   std::optional<std::string> text_pair;  // a second text, as a cross-encoder takes it
   bool add_special_tokens = true;

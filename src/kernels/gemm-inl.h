@@ -73,6 +73,8 @@ template <typename D, int kRows, int kPanels, bool kPacked, Into kInto>
 static inline __attribute__((always_inline)) void TileBody(int64_t depth, const typename D::A* a, int64_t lda,
                                                            const typename D::B* b, int64_t panel_stride, Ahead ahead,
                                                            typename D::Sum* tile, int64_t ldt, bool first) {
+  // Blocks of three tiles and more ask for a line each second step at most, and int8 waits for the decoder.
+  constexpr Into kOdd = kInto == Into::kSecond ? Into::kNowhere : kInto;
   typename D::Acc acc[kRows][kPanels];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
@@ -82,9 +84,11 @@ static inline __attribute__((always_inline)) void TileBody(int64_t depth, const 
   int64_t i = 0;
   if (kPanels == 1) {  // unrolled: 1 to 3 % (wider tiles spill)
     for (; i + 4 <= depth; i += 4) {
-#pragma GCC unroll 4
-      for (int u = 0; u < 4; ++u)
+#pragma GCC unroll 2
+      for (int u = 0; u < 4; u += 2) {
         TileStep<D, kRows, kPanels, kPacked, kInto>(i + u, a, lda, b, panel_stride, ahead, acc);
+        TileStep<D, kRows, kPanels, kPacked, kOdd>(i + u + 1, a, lda, b, panel_stride, ahead, acc);
+      }
     }
   }
   for (; i < depth; ++i) TileStep<D, kRows, kPanels, kPacked, kInto>(i, a, lda, b, panel_stride, ahead, acc);
