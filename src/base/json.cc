@@ -147,7 +147,7 @@ std::string KindName(const json::value& value) {
     case json::kind::uint64:
       return std::to_string(value.get_uint64());
     case json::kind::double_:
-      return WriteJson(value);
+      return std::isfinite(value.get_double()) ? WriteJson(value) : "a number beyond what a double holds";
     case json::kind::string: {
       const auto& s = value.get_string();
       return s.size() <= 60 ? WriteJson(value) : "a string of " + std::to_string(s.size()) + " bytes";

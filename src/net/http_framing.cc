@@ -6,8 +6,25 @@ namespace truevec::net_internal {
 
 namespace http = boost::beast::http;
 
+namespace {
+
+// RFC 9112 3.2: exactly one Host field in HTTP/1.1; RFC 9110 7.2: uri-host [":" port], RFC 3986 3.2.2. May be empty.
+std::optional<std::string> HostFault(const http::request_header<>& header) {
+  const auto fields = header.count(http::field::host);
+  if (fields > 1) return "more than one Host field";
+  if (fields == 0) return header.version() < 11 ? std::nullopt : std::optional<std::string>("no Host field");
+  constexpr std::string_view kMarks = "-._~!$&'()*+,;=:%[]";
+  for (const char c : header[http::field::host]) {
+    const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (!alphanumeric && kMarks.find(c) == std::string_view::npos) return "the Host field is no host name or address";
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::optional<std::pair<int, std::string>> FramingFault(const http::request_header<>& header) {
-  if (header.count(http::field::host) > 1) return std::pair(400, std::string("more than one Host field"));
+  if (auto fault = HostFault(header); fault.has_value()) return std::pair(400, std::move(*fault));
   if (header.count(http::field::transfer_encoding) == 0) return std::nullopt;
   if (header.version() < 11) return std::pair(400, std::string("HTTP/1.0 has no transfer-encoding"));
   const std::string coding(header[http::field::transfer_encoding]);

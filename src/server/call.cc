@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "server/app.h"
+#include "server/duplicate_keys.h"
 
 namespace truevec {
 namespace {
@@ -159,6 +160,9 @@ void Call::ReadBodyAndRun() {
   if (route_->body == nullptr) return Run(JsonRef());
   const auto document = JsonFile::Parse(request_.body, "body", Code::kBadInput);
   if (!document.ok()) return Fail({ErrorKind::kMalformed, document.status().message()});
+  if (const auto key = DuplicateKey(request_.body); key.has_value()) {
+    return Fail({ErrorKind::kMalformed, "body: \"" + *key + "\" is given twice in one object"});
+  }
   request_.body = std::string();
   Run(document->root());
 }

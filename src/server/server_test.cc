@@ -95,7 +95,7 @@ class ServerTest : public testing::Test {
 TEST_F(ServerTest, AnswersBeforeAndAfterLoading) {
   const int fd = Connect();
   EXPECT_EQ(Ask(fd, Request(R"({"input":"a"})")).substr(0, 12), "HTTP/1.1 503");
-  EXPECT_EQ(Ask(fd, "GET /live HTTP/1.1\r\n\r\n").substr(0, 12), "HTTP/1.1 200");
+  EXPECT_EQ(Ask(fd, "GET /live HTTP/1.1\r\nHost: a\r\n\r\n").substr(0, 12), "HTTP/1.1 200");
   LoadModel();
   EXPECT_EQ(Ask(fd, Request(R"({"input":"a"})")).substr(0, 12), "HTTP/1.1 200");
   ::close(fd);

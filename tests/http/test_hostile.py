@@ -87,6 +87,18 @@ class HostileTest(ServeCase):
                 body, about = self.refused(route, raw, {400})
                 self.assertTrue(SHAPES[route["errors"]](body), about)
 
+    def test_keys_given_twice(self):
+        for route in ROUTES:
+            whole = json.dumps(route["body"])
+            key = next(iter(route["body"]))
+            raw = whole[:-1] + "," + json.dumps(key) + ":" + json.dumps(route["body"][key]) + "}"
+            body, about = self.refused(route, raw, {400})
+            self.assertTrue(SHAPES[route["errors"]](body), about)
+            self.assertIn("twice", str(body), about)
+        nested = '{"model":"prompts","input":"a","options":{"num_ctx":1,"num\\u005fctx":2}}'
+        self.assertEqual(self.connection.post("/api/embed", nested)[0], 400)
+        self.assertEqual(self.connection.post("/api/embed", nested.replace("u005fctx", "u005fctz"))[0], 200)
+
     def test_wrong_values(self):
         for route in ROUTES:
             for key in route["body"]:
@@ -112,7 +124,7 @@ class HostileTest(ServeCase):
 class LargeTextTest(HostileTest):
     """Texts of which every token is shown have a limit of their own: a token costs a hundred times its bytes."""
     options = ("--max-client-batch-size", "2000")
-    test_every_route_takes_its_body = test_no_json = test_wrong_values = None
+    test_every_route_takes_its_body = test_no_json = test_keys_given_twice = test_wrong_values = None
 
     def test_tokens_of_long_texts(self):
         self.assertEqual(self.connection.post("/tokenize", json.dumps({"inputs": "a " * 400000}))[0], 200)
@@ -157,6 +169,12 @@ WIRE = {  # name: bytes, statuses of all replies. After a request that cannot be
     "space before the colon": (embed(b"Transfer-Encoding : chunked\r\n", CHUNKS), [400]),
     "vertical tab": (embed(b"Transfer-Encoding: \x0bchunked\r\n", CHUNKS + GET), [400]),
     "chunked in HTTP/1.0": (embed(CHUNKED, CHUNKS, b"HTTP/1.0"), [400]),
+    "no host": (b"GET /live HTTP/1.1\r\n\r\n" + GET, [400]),
+    "no host in HTTP/1.0": (b"GET /live HTTP/1.0\r\n\r\n", [200]),
+    "empty host": (b"GET /live HTTP/1.1\r\nHost:\r\n\r\n", [200]),
+    "IPv6 host": (b"GET /live HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", [200]),
+    "host with a space": (b"GET /live HTTP/1.1\r\nHost: a b\r\n\r\n" + GET, [400]),
+    "host with a path": (b"GET /live HTTP/1.1\r\nHost: a/b\r\n\r\n" + GET, [400]),
     "two hosts": (b"GET /live HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n" + GET, [400]),
     "negative chunk": (embed(CHUNKED, b"-e\r\n" + BODY + b"\r\n0\r\n\r\n"), [400]),
     "chunk longer than 64 bits": (embed(CHUNKED, b"1000000000000000e\r\n" + BODY), [400, 413]),
@@ -199,7 +217,7 @@ class WireTest(ServeCase):
     def test_wire(self):
         for name, (data, expected) in WIRE.items():
             received = self.server.raw(data)
-            statuses = [int(code) for code in re.findall(rb"HTTP/1.1 (\d{3}) ", received)]
+            statuses = [int(code) for code in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]
             if name == "chunk longer than 64 bits":
                 self.assertIn(statuses, ([400], [413]), name)
             else:

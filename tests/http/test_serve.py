@@ -47,8 +47,9 @@ class ServeTest(ServeCase):
         status, _, headers = self.call("/v1/embeddings")
         self.assertEqual((status, headers["allow"]), (405, "POST"))
         self.assertEqual(self.call("/v1/embeddings", {"input": "a" * 300000})[0], 413)
-        # Duplicate keys: the last one counts, as in Python; unknown fields and nulls are ignored.
-        status, reply, _ = self.call("/v1/embeddings", raw='{"input":"x","input":"a","user":null,"more":{"a":[1]}}')
+        # Duplicate keys are refused, as by serde: which one counts is not defined. Unknown fields and nulls are ignored.
+        self.assertEqual(self.call("/v1/embeddings", raw='{"input":"x","input":"a"}')[0], 400)
+        status, reply, _ = self.call("/v1/embeddings", raw='{"input":"a","user":null,"more":{"a":[1]}}')
         self.assertEqual((status, bits(reply["data"][0]["embedding"])), (200, offline(["a"])[0]))
 
     def test_keys(self):

@@ -31,13 +31,13 @@ class TransportTest(ServeCase):
 
     def test_malformed(self):
         self.assertEqual(self.statuses(b"nonsense\r\n\r\n"), [400])
-        self.assertEqual(self.statuses(b"GET / HTTP/1.1\r\nx: " + b"a" * 20000 + b"\r\n\r\n"), [431])
-        self.assertEqual(self.statuses(b"GET /live HTTP/1.1\r\n" + b"a: b\r\n" * 500 + b"\r\n"), [431])
-        self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\ncontent-length: -5\r\n\r\n"), [400])
-        self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n"), [400])
-        self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"), [400])
+        self.assertEqual(self.statuses(b"GET / HTTP/1.1\r\nHost: a\r\nx: " + b"a" * 20000 + b"\r\n\r\n"), [431])
+        self.assertEqual(self.statuses(b"GET /live HTTP/1.1\r\nHost: a\r\n" + b"a: b\r\n" * 500 + b"\r\n"), [431])
+        self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\nHost: a\r\ncontent-length: -5\r\n\r\n"), [400])
+        self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\nHost: a\r\ncontent-length: 99999999999999999999\r\n\r\n"), [400])
+        self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\nHost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"), [400])
         self.assertEqual(self.statuses(b"\x16\x03\x01\x02\x00\x01\x00"), [400])
-        self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\ncontent-length: 100\r\n\r\nshort"), [])
+        self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\nHost: a\r\ncontent-length: 100\r\n\r\nshort"), [])
         self.assertEqual(self.statuses(b"GET /live HTTP/1.1\r\nhost: a\r\n\r\n"), [200])
 
     def test_path_of_any_bytes(self):
@@ -49,10 +49,10 @@ class TransportTest(ServeCase):
     def test_too_large_is_told_while_the_body_is_sent(self):
         self.assertEqual(self.statuses(post("/embed", b" " * 150000)), [413])
         # With Expect, before a byte of it is sent.
-        self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\nExpect: 100-continue\r\ncontent-length: 150000\r\n\r\n",
+        self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\ncontent-length: 150000\r\n\r\n",
                                        half_close=False), [413])
         chunks = b"".join(b"8000\r\n" + b" " * 0x8000 + b"\r\n" for _ in range(5)) + b"0\r\n\r\n"
-        self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + chunks), [413])
+        self.assertEqual(self.statuses(b"POST /embed HTTP/1.1\r\nHost: a\r\ntransfer-encoding: chunked\r\n\r\n" + chunks), [413])
 
     def test_expect_continue(self):
         body = json.dumps({"inputs": "a"}).encode()
@@ -85,7 +85,7 @@ class TransportTest(ServeCase):
         connection.getresponse().read()
         self.assertIs(connection.sock, first)
         connection.close()
-        self.assertIn(b"Connection: close", self.server.raw(b"GET /live HTTP/1.1\r\nConnection: close\r\n\r\n", False))
+        self.assertIn(b"Connection: close", self.server.raw(b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", False))
 
     def test_codings(self):
         body = json.dumps({"inputs": ["some text"] * 20}).encode()
@@ -186,7 +186,7 @@ class ListenTest(unittest.TestCase):
             self.assertIn("unix:" + path, process.stderr.readline())
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(path)
-                connection.sendall(b"GET /ready HTTP/1.1\r\nConnection: close\r\n\r\n")
+                connection.sendall(b"GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
                 self.assertIn(b"200 OK", connection.recv(100))
             second = subprocess.run([BINARY, "serve", MODEL, "--uds", path], capture_output=True, text=True)
             self.assertEqual(second.returncode, 5)
