@@ -167,7 +167,8 @@ void BatchCauses(const Evidence& e, Lab* lab, const Combination& fitted, Diagnos
   for (const Asked& asked : o.batches) {
     const std::vector<Vector> singles = SinglesOf(o, asked);
     double distance = 0;
-    for (size_t i = 0; i < singles.size(); ++i) distance = std::max(distance, AnswerDistance(singles[i], asked.vectors[i]));
+    for (size_t i = 0; i < singles.size(); ++i)
+      distance = std::max(distance, AnswerDistance(singles[i], asked.vectors[i]));
     if (distance <= std::max(1e-6, floor)) continue;
     differing.push_back(&asked);
     equal_only = equal_only && asked.kind == "equal lengths";

@@ -315,9 +315,8 @@ double Since(Clock::time_point start) { return std::chrono::duration<double>(Clo
 // first token is pooled, say.
 Combination ExplainConstant(Lab* lab, const Evidence& e, Diagnosis* d) {
   const Observations& o = *e.seen;
-  const auto constant = std::find_if(d->causes.begin(), d->causes.end(), [](const Cause& c) {
-    return c.id == "constant-output" && c.variant.empty();
-  });
+  const auto constant = std::find_if(d->causes.begin(), d->causes.end(),
+                                     [](const Cause& c) { return c.id == "constant-output" && c.variant.empty(); });
   if (constant == d->causes.end() || !d->comparison.same_dimension || !IsFinite(o.singles[0])) return {};
   Search search(lab, o.texts, o.singles);
   const SearchResult result = search.Run(kConstantSeconds);
