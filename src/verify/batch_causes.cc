@@ -27,13 +27,6 @@ std::vector<Vector> SinglesOf(const Observations& o, const Asked& asked) {
   return singles;
 }
 
-bool SameDimensions(const std::vector<Vector>& a, const std::vector<Vector>& b) {
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (a[i].size() != b[i].size()) return false;
-  }
-  return true;
-}
-
 // Batches that show the effect: all hypotheses on the first that differs, the best again on the others.
 class BatchSearch {
  public:
@@ -104,7 +97,7 @@ void Concurrent(const Evidence& e, Lab* lab, const Combination& fitted, double f
   double worst = 0;
   const Asked* shown = nullptr;
   for (const Asked& asked : o.concurrent) {
-    const double distance = CosineDistance(o.singles[asked.texts[0]], asked.vectors[0]);
+    const double distance = AnswerDistance(o.singles[asked.texts[0]], asked.vectors[0]);
     if (distance <= std::max(1e-6, floor)) continue;
     ++changed;
     if (distance > worst) shown = &asked;
@@ -173,7 +166,9 @@ void BatchCauses(const Evidence& e, Lab* lab, const Combination& fitted, Diagnos
   std::vector<const Asked*> differing;
   for (const Asked& asked : o.batches) {
     const std::vector<Vector> singles = SinglesOf(o, asked);
-    const double distance = SameDimensions(singles, asked.vectors) ? Compare(singles, asked.vectors).worst : 2.0;
+    double distance = 0;
+    for (size_t i = 0; i < singles.size(); ++i)
+      distance = std::max(distance, AnswerDistance(singles[i], asked.vectors[i]));
     if (distance <= std::max(1e-6, floor)) continue;
     differing.push_back(&asked);
     equal_only = equal_only && asked.kind == "equal lengths";

@@ -7,6 +7,10 @@
 
 namespace truevec {
 
+double AnswerDistance(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && !IsFinite(a) && !IsFinite(b) ? 0 : CosineDistance(a, b);
+}
+
 double Norm(std::span<const float> v) {
   double sum = 0;
   for (const float x : v) sum += static_cast<double>(x) * x;

@@ -16,6 +16,8 @@ using Vector = std::vector<float>;
 // 1 - cosine, computed without cancellation (half the squared distance of the unit vectors): exact down to 1e-16.
 // 2 when a value is not finite, a vector is zero while the other is not, or the dimensions differ.
 double CosineDistance(std::span<const float> a, std::span<const float> b);
+// The same of two answers to one text: 0 too when neither is finite.
+double AnswerDistance(std::span<const float> a, std::span<const float> b);
 double Norm(std::span<const float> v);
 bool IsFinite(std::span<const float> v);
 // Largest |reference - target| after scaling each side by the reference's norm.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 namespace truevec {
 namespace {
@@ -22,6 +23,14 @@ TEST(Compare, NormIsSeenApartFromDirection) {
   EXPECT_LT(c.worst, 1e-12);
   EXPECT_FALSE(NormsAgree(c));
   EXPECT_NEAR(c.norm_ratio_min, 2, 1e-6);
+}
+
+TEST(Compare, TheSameBrokenAnswerTwiceIsOneAnswer) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(AnswerDistance(Vector{nan, 1}, Vector{nan, 1}), 0);
+  EXPECT_EQ(AnswerDistance(Vector{nan, 1}, Vector{0, 1}), 2);
+  EXPECT_EQ(AnswerDistance(Vector{0, 0}, Vector{0, 0}), 0);
+  EXPECT_NEAR(AnswerDistance(Vector{1, 0}, Vector{0, 2}), 1, 1e-12);
 }
 
 TEST(Compare, PermutationIsFound) {

@@ -39,6 +39,7 @@ struct Diagnosis {
   std::vector<int64_t> lengths;  // tokens of each probe
   Comparison comparison;
   std::vector<double> explained;  // 1 - cosine of each probe with the causes simulated; empty: none found
+  std::string nearest_rounding;   // the rounding whose residual is most like the target's, where none was claimed
   double neighbour_overlap = 1;
   double geometry = 1;  // correlation of pairwise similarities
   Tolerance tolerance = Tolerance::kNone;

@@ -65,29 +65,30 @@ Hypothesis ThetaRow(double base, double where) {
   return row;
 }
 
-Hypothesis LinearRow(double theta, double factor) {
+// Every table with its own base.
+Hypothesis LinearRow(double factor) {
   Hypothesis row;
   row.cause = "rope-scaling";
   row.variant = "linear " + Short(factor);
   row.says = "with linear rotary scaling by " + Short(factor) + " the vectors agree";
   row.parameter = "factor";
   row.value = factor;
-  row.at = [theta](double value) { return LinearRow(theta, value); };
-  row.edit.simulation = [theta, factor](Simulation* s) {
-    s->rope = [theta, factor](double, int64_t i, int64_t dim) { return PlainFrequency(theta, i, dim) / factor; };
+  row.at = LinearRow;
+  row.edit.simulation = [factor](Simulation* s) {
+    s->rope = [factor](double theta, int64_t i, int64_t dim) { return PlainFrequency(theta, i, dim) / factor; };
   };
   return row;
 }
 
-Hypothesis NtkRow(double theta, double factor) {
+Hypothesis NtkRow(double factor) {
   Hypothesis row;
   row.cause = "rope-scaling";
   row.variant = "ntk " + Short(factor);
   row.says = "with NTK rotary scaling by " + Short(factor) + " the vectors agree";
   row.parameter = "factor";
   row.value = factor;
-  row.edit.simulation = [theta, factor](Simulation* s) {
-    s->rope = [theta, factor](double, int64_t i, int64_t dim) {
+  row.edit.simulation = [factor](Simulation* s) {
+    s->rope = [factor](double theta, int64_t i, int64_t dim) {
       return PlainFrequency(theta * std::pow(factor, static_cast<double>(dim) / static_cast<double>(dim - 2)), i, dim);
     };
   };
@@ -122,18 +123,13 @@ void AddRope(const ModelTraits& model, Hypotheses* out) {
     const JsonRef ref(&scaling->value, "");
     if (ref["factor"].is_number()) factor = ref["factor"].Double().value();
   }
-  const Setting* stated = model.pipeline->spec().settings.Find("rope_theta");
-  const double theta =
-      stated != nullptr && stated->value.is_number() ? JsonRef(&stated->value, "").Double().value() : model.thetas[0];
   AddHypothesis(out, "rope-scaling", "off", "without the rotary scaling the vectors agree")->simulation =
-      [theta](Simulation* s) {
-        s->rope = [theta](double, int64_t i, int64_t dim) { return PlainFrequency(theta, i, dim); };
-      };
+      [](Simulation* s) { s->rope = PlainFrequency; };
   std::vector<double> factors = {2, 4, 8};
   if (factor > 1 && factor != 2 && factor != 4 && factor != 8) factors.insert(factors.begin(), factor);
   for (const double f : factors) {
-    out->push_back(LinearRow(theta, f));
-    out->push_back(NtkRow(theta, f));
+    out->push_back(LinearRow(f));
+    out->push_back(NtkRow(f));
   }
 }
 

@@ -3,6 +3,7 @@
 #ifndef TRUEVEC_VERIFY_LAB_H_
 #define TRUEVEC_VERIFY_LAB_H_
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -41,6 +42,8 @@ class Lab {
   Result<std::vector<Layer>> Layers(const std::string& text);
   // As Run with `row` alone, and nothing of it is kept.
   Result<std::vector<Vector>> RunOnce(const std::vector<std::string>& texts, const Hypothesis& row);
+  // A copy of a row that lives as long as the lab.
+  const Hypothesis* Keep(const Hypothesis& row) { return &kept_.emplace_back(row); }
   // Of all weight files.
   std::vector<std::string> TensorNames() const;
   // The model's table of token embeddings, [ids, width]; no values when none of its tensors looks like one.
@@ -87,6 +90,7 @@ class Lab {
   std::map<std::string, std::shared_ptr<const Tokenizer>> known_tokenizers_;  // the model's own, by folder
   std::map<std::string, std::shared_ptr<const Pipeline>> pipelines_;
   std::map<std::string, Part> encodings_;
+  std::deque<Hypothesis> kept_;
   std::map<std::string, SharedRows> rows_;
 };
 

@@ -15,7 +15,7 @@ namespace {
 constexpr int kDraws = 3;
 constexpr size_t kTexts = 8;
 constexpr int64_t kLongest = 48;  // tokens of a text
-constexpr size_t kMostParts = 8;
+constexpr size_t kMostParts = 4;
 constexpr double kExplains = 4;  // times nearer than the model as loaded
 
 // How a framework starts a matrix: normal with `std`, or for std 0 PyTorch's nn.Linear, uniform within 1/sqrt(inputs).

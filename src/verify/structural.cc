@@ -65,7 +65,7 @@ void CheckBase64(const Evidence& e, Diagnosis* d) {
   for (const Asked& asked : o.base64) {
     const Vector& plain = o.singles[asked.texts[0]];
     const Vector& coded = asked.vectors[0];
-    const double distance = CosineDistance(plain, coded);
+    const double distance = AnswerDistance(plain, coded);
     if (distance <= std::max(1e-6, 10 * e.noise)) continue;
     const std::string reading = ReadingThatFits(plain, coded);
     AddCause(d, "serialization", reading.empty() ? "base64" : reading, reading.empty() ? 0.7 : 0.99,
@@ -199,7 +199,7 @@ bool StructuralCauses(const Evidence& e, Diagnosis* d) {
   const Comparison& c = d->comparison;
   const double before = 1 - c.worst;
   for (const Asked& asked : o.again) {
-    const double distance = CosineDistance(o.singles[asked.texts[0]], asked.vectors[0]);
+    const double distance = AnswerDistance(o.singles[asked.texts[0]], asked.vectors[0]);
     if (distance <= 1e-6) continue;
     AddCause(d, "nondeterministic", "", 0.95, "the same request gave answers " + Text(distance) + " apart (1 - cosine)",
              1 - distance, 1 - distance);

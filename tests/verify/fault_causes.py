@@ -34,7 +34,7 @@ EXPECTED = {
     "norms": "weights-not-loaded", "random-last-layer": "weights-not-loaded unknown",
     "no-position-table": "weights-not-loaded", "cls": "pooling-mode", "max": "pooling-mode", "last": "pooling-mode",
     "mean": "pooling-mode", "weighted": "pooling-mode", "mean-no-specials": "pooling-mask",
-    "last-content": "last-token-index eos-missing", "sum": "pooling-mask", "without-prompt": "pooling-mask",
+    "last-content": "last-token-index eos-missing", "sum": "pooling-mask pooling-mode", "without-prompt": "pooling-mask",
     "unpooled": "unpooled", "no-dense": "projection-missing", "one-dense": "projection-missing",
     "no-dense-activation": "projection-missing", "no-norm": "normalization", "normalized": "normalization",
     "scaled": "normalization", "l1": "normalization", "cut-dims": "dimensions-order",

@@ -71,9 +71,11 @@ class Engine:
         self.plan = Plan(self)
         for fault in faults:
             FAULTS[fault](self.plan)
-        needs = {"last-row": "last", "row-by-sum": "last", "first-row": "cls", "pool-pads": "mean", "attend-and-pool": "mean"}
-        if needs.get(self.plan.batch, self.pooling) != self.pooling:
-            raise ValueError(f"{self.plan.batch} needs {needs[self.plan.batch]} pooling")
+        needs = {"last-row": "last", "row-by-sum": "last", "first-row": "cls", "pool-pads": "mean",
+                 "attend-and-pool": "mean", "mean-no-specials": "mean", "last-content": "last"}
+        for part in (self.plan.batch, *faults):
+            if needs.get(part, self.pooling) != self.pooling:
+                raise ValueError(f"{part} needs {needs[part]} pooling")
         self.read_tokenizer()
         self.break_model()
         self.accepts = set(inspect.signature(self.model.forward).parameters)
@@ -170,21 +172,24 @@ class Engine:
                 ids = ids[:room]
         return [(first + ids + last, 1.0)]
 
+    def is_causal(self, alone):
+        own = self.kind in ("qwen2", "qwen3", "llama", "mistral") and \
+            getattr(self.model.config, "is_causal", True) is not False
+        return {"causal": True, "full": False, "causal-single": own or alone,
+                "causal-batch": own or not alone, None: own}[self.plan.mask]
+
     def masks(self, seen, alone):
         """seen: [batch, n, n] of who may see whom by padding -> what the model's forward takes."""
         config, plan, n = self.model.config, self.plan, seen.shape[1]
         i, j = torch.arange(n)[:, None], torch.arange(n)[None]
-        causal = self.kind in ("qwen2", "qwen3", "llama", "mistral") and getattr(config, "is_causal", True) is not False
-        causal = {"causal": True, "full": False, "causal-single": causal or alone,
-                  "causal-batch": causal or not alone, None: causal}[plan.mask]
-        if causal:
+        if self.is_causal(alone):
             seen = seen * (j <= i)
         small = -6e4 if plan.dtype == torch.float16 else -1e9
         bias = lambda allowed: ((1 - allowed.float()) * small)[:, None].to(plan.dtype)
         if "sliding_attention" not in (getattr(config, "layer_types", None) or ()):
             return {"full_attention": bias(seen)} if hasattr(config, "layer_types") and self.kind in ("qwen2", "qwen3") \
                 else bias(seen)
-        reach = config.sliding_window if self.kind == "modernbert" else config.sliding_window // 2
+        reach = config.sliding_window if self.kind == "modernbert" else config.sliding_window - 1
         reach = {"half": reach // 2, "double": reach * 2, "off": 10 ** 6}.get(plan.window, reach)
         near = ((i - j).abs() <= reach).float()
         if plan.window == "causal":
@@ -206,7 +211,9 @@ class Engine:
             if self.kind in SHIFTED:  # theirs count what is not padding
                 real = (ids != self.pad).long()
                 positions = torch.where(real.all(1, keepdim=True) > 0, positions, real.cumsum(1) * real + start - 1)
-            inputs["position_ids"] = (positions + self.plan.positions).clamp(0, last)
+            positions = positions + self.plan.positions
+            table = any("position_embeddings" in name for name, _ in self.model.named_parameters())
+            inputs["position_ids"] = positions.clamp(0, last) if table else positions
         if "token_type_ids" in self.accepts and getattr(self.model.config, "type_vocab_size", 0):
             inputs["token_type_ids"] = torch.full_like(ids, self.plan.types)
         return self.model(**inputs).last_hidden_state.float()
@@ -278,11 +285,9 @@ class Engine:
         real = torch.tensor([[1.0 * (n - len(r) <= k if left else k < len(r)) for k in range(n)] for r in ids])
         attended = how in ("attend-right", "attend-left", "attend-and-pool")
         seen = torch.ones(len(ids), n, n) if attended else real[:, None, :].expand(len(ids), n, n).clone()
-        seen = torch.maximum(seen, torch.eye(n)[None])  # a padding row of a left-padded causal model sees itself
-        positions = None
-        if left and not attended:
-            positions = (real.cumsum(1) - 1).clamp(min=0).long()
-        hidden = self.hidden(rows, seen, positions, alone=False)
+        if self.is_causal(alone=False):  # a padding row before the text would see nothing
+            seen = torch.maximum(seen, torch.eye(n)[None])
+        hidden = self.hidden(rows, seen, alone=False)
         out = []
         for k, r in enumerate(ids):
             where = range(n - len(r), n) if left else range(len(r))

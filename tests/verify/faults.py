@@ -43,8 +43,8 @@ def quantize_rows(bits, block):
     top = 2 ** (bits - 1) - 1
 
     def change(name, w):
-        if w.dim() != 2:
-            return None
+        if w.dim() != 2 or (block and w.shape[1] % block):
+            return None  # GGUF has no such tensor in blocks
         shape = w.shape
         flat = w.reshape(-1, block) if block else w
         if bits == 4:  # Q4_0: the value of largest magnitude becomes -8
@@ -76,11 +76,20 @@ def rotary(change):
     return hook
 
 
-def plain_frequencies(theta, factor=1.0):
+def plain_frequencies(theta):
     def change(old):
         n = len(old)
-        return 1.0 / theta ** (torch.arange(0, 2 * n, 2).float() / (2 * n)) / factor
+        return 1.0 / theta ** (torch.arange(0, 2 * n, 2).float() / (2 * n))
     return change
+
+
+def linear_scaling(factor):
+    """In place of the scaling that the model has, if any."""
+    def hook(model):
+        own = model.config.rope_parameters
+        plain = plain_frequencies(own["rope_theta"]) if own.get("rope_type", "default") != "default" else lambda f: f
+        rotary(lambda frequencies: plain(frequencies) / factor)(model)
+    return hook
 
 
 def swap_rotary(model):
@@ -332,7 +341,7 @@ FAULTS = {
     "out-int8": set_(output=output_int8),
     "cut-dims": set_(output=lambda v: v[: len(v) // 3]),
     "reversed-dims": set_(output=lambda v: v.flip(0)),
-    "quarter": set_(output=lambda v: torch.randn(len(v) // 4) * 1e10),
+    "quarter": set_(output=lambda v: torch.sin(v[: len(v) // 4] * 1e6) * 1e10),
     "bytes-swapped": set_(output=lambda v: torch.from_numpy(v.numpy().astype(">f4").view("<f4").copy())),
     "constant": set_(output=lambda v: torch.ones_like(v)),
     "zero": set_(output=lambda v: torch.zeros_like(v)),
@@ -359,7 +368,7 @@ FAULTS = {
     "theta-10000": set_(hooks=rotary(plain_frequencies(1e4))),
     "theta-123456": set_(hooks=rotary(plain_frequencies(123456.0))),
     "theta-swapped": set_(hooks=swap_rotary),
-    "rope-linear-4": set_(hooks=rotary(plain_frequencies(1e6, 4.0))),
+    "rope-linear-4": set_(hooks=linear_scaling(4)),
     "rope-plain": set_(hooks=rotary(plain_frequencies(1e6))),
     "no-embedding-scale": set_(hooks=unscaled_embeddings),
     "no-head-norms": set_(hooks=without_head_norms),

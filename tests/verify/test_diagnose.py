@@ -106,6 +106,14 @@ class Files(unittest.TestCase):
                 with self.subTest(name):
                     self.check(name, wanted)
 
+    def test_constant_output_has_a_cause(self):
+        # The first token under a causal mask sees nothing of the text.
+        path = os.path.join(self.folder.name, "constant.npy")
+        run("embed", MODEL, "--input", self.texts, "--output", path, "--override", "pooling=cls",
+            "--override", "attention=causal", code=0)
+        done = run("diagnose", MODEL, "--override", "pooling=cls", "--against", path, "--texts", self.texts, "--json")
+        self.assertEqual([c["id"] for c in json.loads(done.stdout)["causes"]], ["causal-mask"])
+
     def test_combinations(self):
         right, wrong, names = 0, [], [n for n in RECORDED["vectors"] if "+" in n]
         for name in names:
@@ -229,6 +237,9 @@ class Http(unittest.TestCase):
                     args = ["--api-key-env", "TRUEVEC_TEST_KEY"]
                 d = self.diagnose(server, *args)
                 self.assertEqual((d["verdict"], d["causes"]), ("identical", []))
+
+    def test_broken_answers_that_repeat_are_not_called_random(self):
+        self.assertEqual([c["id"] for c in self.diagnose(self.server("nan"))["causes"]], ["overflow-nan"])
 
     def test_faults_of_batches(self):
         def permuted(texts, rows):
