@@ -38,8 +38,8 @@ std::optional<std::pair<int, std::string>> FramingFault(const http::request_head
 std::string_view OriginForm(std::string_view target) {
   const size_t scheme = target.find("://");
   if (scheme == std::string_view::npos || target.starts_with('/')) return target;
-  const size_t path = target.find('/', scheme + 3);
-  return path == std::string_view::npos ? "/" : target.substr(path);
+  const size_t path = target.find_first_of("/?", scheme + 3);
+  return path == std::string_view::npos || target[path] == '?' ? "/" : target.substr(path);
 }
 
 }  // namespace truevec::net_internal

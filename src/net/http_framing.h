@@ -13,7 +13,7 @@
 namespace truevec::net_internal {
 
 // A status and why, when the connection must be closed: a transfer coding that is not exactly "chunked", one in
-// HTTP/1.0, or two Host fields.
+// HTTP/1.0, a Host field too many, none in HTTP/1.1, or one that can be no host.
 std::optional<std::pair<int, std::string>> FramingFault(const boost::beast::http::request_header<>& header);
 
 // "http://host/path?query" as "/path?query"; other targets as they are. Borrows.
