@@ -243,8 +243,11 @@ bool ClaimNumeric(Search* search, const Trial& fitted, Diagnosis* d) {
   }
   const Tolerance size = ClassOf(worst, d->comparison.unit_max_abs);
   if (size == Tolerance::kFloat32 || worst <= 1e-6) return true;
-  // By its size alone only where nothing else is wrong: beside a claimed cause the rest may be a second one.
-  if (fitted.hypotheses.empty() && (size == Tolerance::kFloat16 || size == Tolerance::kBfloat16)) {
+  // By its size alone only where nothing else is wrong (beside a claimed cause the rest may be a second one), and only
+  // float16's: what bfloat16 does to the weights shows in the residual's direction.
+  const bool like_bfloat16 = size == Tolerance::kBfloat16 && result.hypothesis != nullptr &&
+                             result.hypothesis->cause == "precision-bfloat16" && result.correlation >= 0.2;
+  if (fitted.hypotheses.empty() && (size == Tolerance::kFloat16 || like_bfloat16)) {
     AddCause(d, size == Tolerance::kFloat16 ? "precision-float16" : "precision-bfloat16", "", 0.4,
              "the residual is small, of one size on every text, and no cause explains it", before, before);
     return true;
@@ -390,7 +393,7 @@ Status FindCauses(Lab* lab, Target* target, const Evidence& e, Diagnosis* d) {
     }
   }
   if (!hopeless && !random) BatchCauses(e, lab, fitted, d);
-  if (!hopeless) NormCauses(e, lab, fitted, d);
+  if (!hopeless || !fitted.empty()) NormCauses(e, lab, fitted, d);
   if (!d->causes.empty()) CompareIds(target, lab, o, fitted, d);
   return Status::Ok();
 }

@@ -262,6 +262,10 @@ void AddForwardHypotheses(const ModelTraits& model, Hypotheses* out) {
   activation("tanh", "with GELU's tanh form the vectors agree", Activation::kGelu, Activation::kGeluTanh);
   activation("erf", "with GELU's erf form the vectors agree", Activation::kGeluTanh, Activation::kGelu);
   activation("quick", "with x*sigmoid(1.702 x) for GELU the vectors agree", Activation::kGelu, Activation::kQuickGelu);
+  activation("quick for tanh", "with x*sigmoid(1.702 x) for GELU's tanh form the vectors agree", Activation::kGeluTanh,
+             Activation::kQuickGelu);
+  activation("erf for quick", "with GELU for x*sigmoid(1.702 x) the vectors agree", Activation::kQuickGelu,
+             Activation::kGelu);
   AddHypothesis(out, "gelu-variant", "float16 table", "with tanh GELU through a float16 table the vectors agree")
       ->simulation = [](Simulation* s) { s->gelu_float16_table = true; };
   out->back().numeric = true;

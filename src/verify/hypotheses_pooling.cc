@@ -80,6 +80,11 @@ void AddPoolingHypotheses(const ModelTraits& model, Hypotheses* out) {
     Masked(out, "pooling-mask", "prompt included", "with the prompt included in pooling the vectors agree",
            [](size_t, size_t, const IdContext&) { return true; });
   }
+  // Without a projection behind it only the norm shows it.
+  if (averages && model.dense > 0) {
+    AddHypothesis(out, "pooling-mask", "sum", "with the sum of the tokens in place of their mean the vectors agree")
+        ->summed = true;
+  }
   AddProjection(model, out);
 }
 

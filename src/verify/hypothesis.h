@@ -69,6 +69,7 @@ struct Edit {
   bool without_adapter = false;
   bool merge_batch = false;  // all texts of a request run as one attention sequence
   std::string pooling;       // a mode in place of the model's
+  bool summed = false;       // pooled vectors times their number of tokens
   std::optional<bool> normalize;
   std::optional<int64_t> truncate_dim;
   std::function<void(Vector*)> output;

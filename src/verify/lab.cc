@@ -48,7 +48,12 @@ class EditedStore : public WeightStore {
     const auto found = altered_.find(own);
     return found == altered_.end() ? store_->Find(own) : &found->second;
   }
-  std::vector<std::string> Names() const override { return store_->Names(); }
+  // Without those that the renaming leaves nothing for: a model with a layer less does not read them.
+  std::vector<std::string> Names() const override {
+    std::vector<std::string> names = store_->Names();
+    if (rename_) std::erase_if(names, [&](const std::string& n) { return store_->Find(rename_(n)) == nullptr; });
+    return names;
+  }
   std::string Description() const override { return store_->Description(); }
   void ReleasePages() const override { store_->ReleasePages(); }
   void ReleaseTensor(const TensorView& tensor) const override { store_->ReleaseTensor(tensor); }
@@ -311,7 +316,11 @@ Result<std::vector<std::vector<Part>>> Lab::EncodeAll(const std::vector<std::str
       if (hypothesis->edit.max_length) context.max_length = *hypothesis->edit.max_length;
     }
     std::vector<Part> parts = {std::move(whole)};
-    for (const Hypothesis* hypothesis : h) {
+    // Cuts of long texts first: what changes special tokens finds them cut.
+    Combination ordered = h;
+    std::stable_sort(ordered.begin(), ordered.end(),
+                     [](const Hypothesis* a, const Hypothesis* b) { return a->long_only > b->long_only; });
+    for (const Hypothesis* hypothesis : ordered) {
       if (!hypothesis->edit.ids) continue;
       std::vector<Part> next;
       for (const Part& part : parts) {
@@ -431,14 +440,16 @@ Status Lab::TokenVectorsOf(const Pipeline& pipeline, const std::string& model_ke
 Status Lab::PoolParts(const Pipeline& pipeline, const Combination& h, const std::vector<const Part*>& parts,
                       const std::vector<SharedRows>& rows, std::vector<Vector>* out) {
   EmbedOptions options;
+  bool summed = false;
   for (const Hypothesis* hypothesis : h) {
     const Edit& e = hypothesis->edit;
     if (!e.pooling.empty()) options.pooling = {e.pooling};
+    summed = summed || e.summed;
     if (e.normalize.has_value()) options.normalize = e.normalize;
     if (e.truncate_dim.has_value()) options.truncate_dim = e.truncate_dim;
   }
   if (!from_tokens_) {
-    if (!options.pooling.empty() || options.normalize || options.truncate_dim) {
+    if (!options.pooling.empty() || options.normalize || options.truncate_dim || summed) {
       return ModelError("this model has no Pooling module");
     }
     for (const SharedRows& row : rows) out->push_back(row->values);
@@ -450,7 +461,10 @@ Status Lab::PoolParts(const Pipeline& pipeline, const Combination& h, const std:
   for (size_t i = 0; i < parts.size(); ++i) {
     texts.push_back(&parts[i]->text);
     tokens.width = rows[i]->width;
-    tokens.values.insert(tokens.values.end(), rows[i]->values.begin(), rows[i]->values.end());
+    const auto& mask = parts[i]->text.pooling_mask;
+    const auto count = mask.empty() ? static_cast<ptrdiff_t>(parts[i]->text.ids.size())
+                                    : static_cast<ptrdiff_t>(mask.size()) - std::count(mask.begin(), mask.end(), 0);
+    for (const float x : rows[i]->values) tokens.values.push_back(summed ? x * static_cast<float>(count) : x);
     tokens.offsets.push_back(static_cast<int64_t>(tokens.values.size()) / tokens.width);
   }
   const int64_t width = pipeline.OutputWidth(options);

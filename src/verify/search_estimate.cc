@@ -52,7 +52,14 @@ std::optional<Trial> Search::EstimateLength(const Trial& start) {
     if (start.distance[i] > floor && (wrong == texts_.size() || lengths_[i] < lengths_[wrong])) wrong = i;
   }
   if (wrong == texts_.size() || right == 0 || lengths_[wrong] < right) return std::nullopt;
-  const auto done = [&](const std::optional<Trial>& trial) { return trial && trial->worst <= floor; };
+  // Exact ends it; what comes near (the rest may be rounding) is kept, the nearest of it.
+  std::optional<Trial> near;
+  const auto done = [&](std::optional<Trial> trial) {
+    if (!trial || trial->worst > floor) return false;
+    const bool exact = trial->worst <= kExactDistance;
+    if (!near || trial->worst < near->worst) near = std::move(trial);
+    return exact;
+  };
   const auto around = static_cast<int64_t>(lab_->ids().prefix.size() + lab_->ids().suffix.size());
   int64_t budget = kEstimateTokens;
   const std::clock_t stop = std::clock() + static_cast<std::clock_t>(kEstimateSeconds * CLOCKS_PER_SEC);
@@ -65,8 +72,7 @@ std::optional<Trial> Search::EstimateLength(const Trial& start) {
   for (const int64_t length : RoundFirst(std::max(right, around + 1), lengths_[wrong] - 1)) {
     if (!limited || budget < 0 || Late()) break;
     budget -= length;
-    auto trial = TryMade(start.hypotheses, std::nullopt, MaxLengthRow(length), {wrong});
-    if (done(trial)) return TryAll(trial->hypotheses);
+    if (done(TryMade(start.hypotheses, std::nullopt, MaxLengthRow(length), {wrong}))) return TryAll(near->hypotheses);
   }
   budget = kEstimateTokens;
   for (const int64_t size : RoundFirst(std::max<int64_t>(right - around, 4), lengths_[wrong] - around)) {
@@ -78,29 +84,31 @@ std::optional<Trial> Search::EstimateLength(const Trial& start) {
       for (const int kind : {0, 1, 2, 3}) {
         const Chunks chunks = {size, overlap, (kind & 1) != 0, (kind & 2) != 0};
         if (chunks.raw && !lab_->traits().normalizes) continue;
-        auto trial = TryMade(start.hypotheses, std::nullopt, ChunkRow(chunks), {wrong});
-        if (done(trial)) return TryAll(trial->hypotheses);
+        if (done(TryMade(start.hypotheses, std::nullopt, ChunkRow(chunks), {wrong}))) return TryAll(near->hypotheses);
       }
       budget -= lengths_[wrong] - size + 1 + overlap;
     }
     budget -= size;
     if (budget < 0 || Late() || std::clock() > stop) break;
   }
-  return std::nullopt;
+  return near ? TryAll(near->hypotheses) : std::nullopt;
 }
 
-// Steps through whole numbers for a text; the first that reaches the floor wins.
+// Steps through whole numbers for a text; the first that is exact wins, else the nearest that reaches the floor.
 std::optional<Trial> Search::TuneWhole(const Trial& trial, size_t member, const std::vector<int64_t>& values,
                                        size_t text, int64_t cost) {
   const double floor = FloorOf(trial);
+  std::optional<Trial> near;
   int64_t budget = kEstimateTokens;
   for (const int64_t value : values) {
     budget -= cost > 0 ? cost : value;
     if (budget < 0 || Late()) break;
     auto at = TryMade(trial.hypotheses, member, trial.hypotheses[member]->at(static_cast<double>(value)), {text});
-    if (at && at->worst <= floor) return TryAll(at->hypotheses);
+    if (!at || at->worst > std::min(floor, near ? near->worst : floor)) continue;
+    near = std::move(at);
+    if (near->worst <= kExactDistance) break;
   }
-  return std::nullopt;
+  return near ? TryAll(near->hypotheses) : std::nullopt;
 }
 
 // A grid over the logarithm of the number, then golden sections round the best; a round number where it fits as well.

@@ -262,6 +262,12 @@ void NormCauses(const Evidence& e, Lab* lab, const Combination& fitted, Diagnosi
   if (!c.same_dimension || NormsAgree(c) || (d->comparison.same_dimension && LengthsAgree(d->comparison))) return;
   std::string variant = "scaled";
   std::string evidence = "norm ratio from " + Text(c.norm_ratio_min) + " to " + Text(c.norm_ratio_max);
+  // Where the directions are not explained, the lengths are no cause of their own.
+  for (Cause& cause : d->causes) {
+    if (cause.id != "unknown" || c.worst <= 5e-3) continue;
+    cause.evidence.push_back(evidence);
+    return;
+  }
   const bool unit = std::all_of(o.singles.begin(), o.singles.end(),
                                 [](const Vector& v) { return !IsFinite(v) || std::abs(Norm(v) - 1) < 1e-2; });
   if (lab != nullptr) {

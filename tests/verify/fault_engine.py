@@ -76,6 +76,8 @@ class Engine:
         for part in (self.plan.batch, *faults):
             if needs.get(part, self.pooling) != self.pooling:
                 raise ValueError(f"{part} needs {needs[part]} pooling")
+        if self.plan.batch == "first-row" and "sliding_attention" in (getattr(self.model.config, "layer_types", None) or ()):
+            raise ValueError("a padding row far from the text sees nothing in a window: undefined")
         self.read_tokenizer()
         self.break_model()
         self.accepts = set(inspect.signature(self.model.forward).parameters)

@@ -108,7 +108,8 @@ HEALTHY = {  # name -> faults, server options, causes that may be named (precisi
 
 
 def table(rows):
-    """hits / all by model and kind, then what was missed."""
+    """hits / all by model and kind, then what was missed. Of a run made again the last counts."""
+    rows = list({(r["model"], r["kind"], "+".join(r["faults"])): r for r in rows}.values())
     cells, misses = {}, []
     for row in rows:
         verdict = judge(row)

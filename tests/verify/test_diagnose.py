@@ -9,6 +9,7 @@ import importlib.util
 import json
 import math
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -113,6 +114,34 @@ class Files(unittest.TestCase):
             "--override", "attention=causal", code=0)
         done = run("diagnose", MODEL, "--override", "pooling=cls", "--against", path, "--texts", self.texts, "--json")
         self.assertEqual([c["id"] for c in json.loads(done.stdout)["causes"]], ["causal-mask"])
+
+    def test_lengths_are_no_cause_of_their_own_beside_an_unknown_one(self):
+        path = os.path.join(self.folder.name, "square.jsonl")
+        with open(path, "w", encoding="utf-8") as f:
+            f.writelines(json.dumps({"embedding": [x * abs(x) for x in v]}) + "\n" for v in vectors("healthy"))
+        done = run("diagnose", MODEL, "--against", path, "--texts", self.texts, "--json")
+        self.assertEqual([c["id"] for c in json.loads(done.stdout)["causes"]], ["unknown"])
+
+    def test_layer_at_a_random_start(self):
+        copy = os.path.join(self.folder.name, "random")
+        shutil.copytree(MODEL, copy)
+        path = os.path.join(copy, "model.safetensors")
+        with open(path, "rb") as f:
+            data = bytearray(f.read())
+        size, = struct.unpack_from("<Q", data)
+        tensors = {n: t for n, t in json.loads(data[8:8 + size]).items() if ".layer." in n}
+        last = max(int(n.split(".layer.")[1].split(".")[0]) for n in tensors)
+        generator = random.Random(5)
+        for name, tensor in tensors.items():
+            if f".layer.{last}." in name and len(tensor["shape"]) == 2:
+                begin, end = tensor["data_offsets"]
+                count = (end - begin) // 4
+                struct.pack_into(f"<{count}f", data, 8 + size + begin, *(generator.gauss(0, 0.02) for _ in range(count)))
+        with open(path, "wb") as f:
+            f.write(data)
+        cause, = json.loads(run("diagnose", MODEL, "--against", copy, "--json").stdout)["causes"]
+        self.assertEqual(cause["id"], "weights-not-loaded")
+        self.assertIn(f"layer.{last}.", cause["estimate"]["value"])
 
     def test_combinations(self):
         right, wrong, names = 0, [], [n for n in RECORDED["vectors"] if "+" in n]
