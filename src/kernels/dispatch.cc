@@ -21,6 +21,9 @@ extern const KernelTable kTable;
 namespace avx512_vnni {
 extern const KernelTable kTable;
 }
+namespace avx512_bf16 {
+extern const KernelTable kTable;
+}
 namespace avx512 {
 extern const KernelTable kTable;
 }
@@ -41,7 +44,7 @@ bool HasAvxVnni() {
 #endif
 
 struct Available {
-  const KernelTable* tables[6];
+  const KernelTable* tables[7];
   int count = 0;
 
   Available() {
@@ -55,7 +58,9 @@ struct Available {
     const bool avx512 = emulated || (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"));
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (avx512 && (emulated || __builtin_cpu_supports("avx512vnni"))) tables[count++] = &avx512_vnni::kTable;
+    const bool vnni = emulated || __builtin_cpu_supports("avx512vnni");
+    if (avx512 && vnni && (emulated || __builtin_cpu_supports("avx512bf16"))) tables[count++] = &avx512_bf16::kTable;
+    if (avx512 && vnni) tables[count++] = &avx512_vnni::kTable;
     if (avx512) tables[count++] = &avx512::kTable;
     if (avx2 && (emulated || HasAvxVnni())) tables[count++] = &avx_vnni::kTable;
     if (avx2) tables[count++] = &avx2::kTable;

@@ -335,7 +335,7 @@ struct RowBlock {
         typename D::Sum* strip = strips + (stretch >= p.depth ? 0 : (panel - panel_begin) * rows * kPanel);
         if (stream) {
           StreamTiles(b, panel_stride, panels, strip);
-        } else if (sizeof(typename D::B) == sizeof(typename D::Wide::B)) {
+        } else if constexpr (__is_same(D, typename D::Wide)) {
           Tiles<D>(b, panel_stride, first, count, panels, strip, b + panels * panel_stride, last ? panel : -1);
         } else {
           for (int64_t i = 0; i < panels; ++i) {

@@ -30,8 +30,8 @@ constexpr int64_t kPeakChains = 6;
 }  // namespace
 
 extern const KernelTable kTable;
-const KernelTable kTable = {"neon",    Gemm,    GemmInt8,   QuantizeRow, Tile,       Softmax,   Activate,
-                            LayerNorm, RmsNorm, SumSquares, AddToDouble, DivideRows, Transpose, PeakFma};
+const KernelTable kTable = {"neon",   Gemm,      GemmInt8, QuantizeRow, nullptr,     nullptr,    Tile,      Softmax,
+                            Activate, LayerNorm, RmsNorm,  SumSquares,  AddToDouble, DivideRows, Transpose, PeakFma};
 
 }  // namespace truevec::kernels::neon
 #endif

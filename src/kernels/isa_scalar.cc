@@ -27,7 +27,7 @@ constexpr int64_t kPeakChains = 2;
 }  // namespace
 
 extern const KernelTable kTable;
-const KernelTable kTable = {"scalar",  Gemm,    GemmInt8,   QuantizeRow, Tile,       Softmax,   Activate,
-                            LayerNorm, RmsNorm, SumSquares, AddToDouble, DivideRows, Transpose, PeakFma};
+const KernelTable kTable = {"scalar", Gemm,      GemmInt8, QuantizeRow, nullptr,     nullptr,    Tile,      Softmax,
+                            Activate, LayerNorm, RmsNorm,  SumSquares,  AddToDouble, DivideRows, Transpose, PeakFma};
 
 }  // namespace truevec::kernels::scalar

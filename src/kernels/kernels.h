@@ -20,7 +20,7 @@ inline constexpr int64_t kLanes = 16;
 
 enum class Act : int { kNone, kGelu, kGeluTanh, kQuickGelu, kRelu, kSilu, kTanh, kSigmoid, kMish, kGelu10 };
 
-// How packed weights are stored. kBFloat16 is widened exactly while it is read: the product is that of the widened
+// How packed weights are stored. `gemm` widens kBFloat16 exactly while it reads it: the product is that of the widened
 // weights, bit by bit.
 enum class Weights : int { kFloat32, kBFloat16, kInt8 };
 
@@ -50,11 +50,12 @@ struct GemmArgs {
   float* c;  // [m, n], row stride ldc
   int64_t ldc;
   float* workspace;  // [GemmWorkspace(m, k)], 64-byte aligned, of this call alone
-  // gemm_int8 only, in place of a: [m, k rounded up to even], row stride ldq, by quantize_row.
+  // gemm_int8 and gemm_bfloat16, in place of a: [m, k rounded up to even], row stride ldq, by quantize_row or
+  // round_row.
   const int16_t* quantized;
   int64_t ldq;
-  const float* row_scales;     // [m]
-  const float* column_scales;  // [n]
+  const float* row_scales;     // [m], gemm_int8 only
+  const float* column_scales;  // [n], gemm_int8 only
 };
 
 // out[rows, panels * 16] = a[rows, k] x b; b is `panels` panels of [k][16], panel_stride floats apart. Blocks of k
@@ -90,6 +91,11 @@ struct KernelTable {
   void (*gemm_int8)(const GemmArgs& args, int64_t panel_begin, int64_t panel_end);
   // q = round(x * limit / max|x|), padded to an even count; returns max|x| / limit. limit <= 32767.
   float (*quantize_row)(const float* x, int64_t n, int64_t limit, int16_t* q);
+  // gemm of rows that round_row rounded and kBFloat16 weights, products of bfloat16 added in float32: not the bits of
+  // `gemm`. Null where the instruction set has no such product. REQUIRES: even k.
+  void (*gemm_bfloat16)(const GemmArgs& args, int64_t panel_begin, int64_t panel_end);
+  // Rounded to bfloat16, to nearest even; NaN stays NaN. Null where gemm_bfloat16 is.
+  void (*round_row)(const float* x, int64_t n, int16_t* bfloat16);
   void (*tile)(const TileArgs& args);
   // Returns the sum of exp; 0 when nothing is visible.
   double (*softmax)(const SoftmaxArgs& args);

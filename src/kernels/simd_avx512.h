@@ -95,3 +95,32 @@ TV_INLINE I16 DotPairs(I16 acc, P16 x, P16 y) {
 TV_INLINE void StoreInt16(int16_t* p, F16 x) {
   _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x.v)));
 }
+
+#ifdef TV_BF16
+// 16 columns of two neighbouring k, as bfloat16
+struct B16 {
+  __m512i v;
+};
+TV_INLINE B16 LoadB(const uint16_t* p) { return {_mm512_loadu_si512(p)}; }
+TV_INLINE void StoreB(uint16_t* p, B16 x) { _mm512_storeu_si512(p, x.v); }
+TV_INLINE B16 SetPairB(const int32_t* p) { return {_mm512_set1_epi32(*p)}; }
+// Two rows of 16 columns as 16 pairs.
+TV_INLINE B16 PairRows(B16 rows) {
+  static const int16_t kOrder[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                     8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return {_mm512_permutexvar_epi16(_mm512_loadu_si512(kOrder), rows.v)};
+}
+// acc + x1 y1 + x0 y0
+TV_INLINE F16 DotB(F16 acc, B16 x, B16 y) {
+  __m512bh a;
+  __m512bh b;
+  __builtin_memcpy(&a, &x.v, sizeof a);
+  __builtin_memcpy(&b, &y.v, sizeof b);
+  return {_mm512_dpbf16_ps(acc.v, a, b)};
+}
+// Rounded to bfloat16, to nearest even.
+TV_INLINE void StoreRounded(int16_t* p, F16 x) {
+  const __m256bh rounded = _mm512_cvtneps_pbh(x.v);
+  __builtin_memcpy(p, &rounded, sizeof rounded);
+}
+#endif

@@ -34,7 +34,7 @@ constexpr int64_t kPeakChains = 5;
 }  // namespace
 
 extern const KernelTable kTable;
-const KernelTable kTable = {TV_ISA_NAME, Gemm,    GemmInt8,   QuantizeRow, Tile,       Softmax,   Activate,
-                            LayerNorm,   RmsNorm, SumSquares, AddToDouble, DivideRows, Transpose, PeakFma};
+const KernelTable kTable = {TV_ISA_NAME, Gemm,      GemmInt8, QuantizeRow, nullptr,     nullptr,    Tile,      Softmax,
+                            Activate,    LayerNorm, RmsNorm,  SumSquares,  AddToDouble, DivideRows, Transpose, PeakFma};
 
 }  // namespace truevec::kernels::TV_ISA

@@ -31,14 +31,26 @@ constexpr int64_t kPeakChains = 12;
 #include "kernels/math-inl.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/gemm_int8-inl.h"
+#ifdef TV_BF16
+#include "kernels/gemm_bfloat16-inl.h"
+#endif
 #include "kernels/rows-inl.h"
 #include "kernels/peak-inl.h"
 // clang-format on
 
+#ifdef TV_BF16
+constexpr auto* kGemmBFloat16 = &GemmBFloat16;
+constexpr auto* kRoundRow = &RoundRow;
+#else
+constexpr decltype(KernelTable::gemm_bfloat16) kGemmBFloat16 = nullptr;
+constexpr decltype(KernelTable::round_row) kRoundRow = nullptr;
+#endif
+
 }  // namespace
 
 extern const KernelTable kTable;
-const KernelTable kTable = {TV_ISA_NAME, Gemm,    GemmInt8,   QuantizeRow, Tile,       Softmax,   Activate,
-                            LayerNorm,   RmsNorm, SumSquares, AddToDouble, DivideRows, Transpose, PeakFma};
+const KernelTable kTable = {TV_ISA_NAME, Gemm,       GemmInt8,  QuantizeRow, kGemmBFloat16, kRoundRow,
+                            Tile,        Softmax,    Activate,  LayerNorm,   RmsNorm,       SumSquares,
+                            AddToDouble, DivideRows, Transpose, PeakFma};
 
 }  // namespace truevec::kernels::TV_ISA

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "kernels/kernels.h"
 #include "pipeline/fingerprint.h"
 #include "pipeline/modules.h"
 #include "pipeline/torch_activation.h"
@@ -219,11 +220,17 @@ json::object LoadedPipeline::DescribeAll(const SpecOptions& options) const {
   settings["prompts"] = prompts;
   settings["default_prompt_name"] = spec_.default_prompt_name;
   static constexpr std::array<std::string_view, 3> kComputeTypes = {"float32", "bfloat16", "int8"};
-  return {{"numerics", kNumericsVersion},
-          {"compute", kComputeTypes[static_cast<size_t>(options.compute_type)]},
-          {"modules", std::move(modules)},
-          {"settings", std::move(settings)},
-          {"truncate_dim", spec_.truncate_dim.has_value() ? json::value(*spec_.truncate_dim) : json::value()}};
+  json::object all = {
+      {"numerics", kNumericsVersion},
+      {"compute", kComputeTypes[static_cast<size_t>(options.compute_type)]},
+      {"modules", std::move(modules)},
+      {"settings", std::move(settings)},
+      {"truncate_dim", spec_.truncate_dim.has_value() ? json::value(*spec_.truncate_dim) : json::value()}};
+  // Such products give other bits than those of other CPUs.
+  if (options.compute_type != ComputeType::kFloat32 && kernels::Active().gemm_bfloat16 != nullptr) {
+    all["bfloat16_activations"] = true;
+  }
+  return all;
 }
 
 Result<std::string> LoadedPipeline::ResolvePrompt(const PromptChoice& choice) const {

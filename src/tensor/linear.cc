@@ -215,21 +215,38 @@ Linear Linear::Pack(std::span<const TensorView> weights, std::span<const TensorV
 
 namespace {
 
+// Activations as gemm_int8 (scaled integers) or gemm_bfloat16 (bfloat16, no scales) takes them.
 struct QuantizedRows {
-  int16_t* values = nullptr;  // [rows][stride]
+  int16_t* values = nullptr;  // [rows][stride]; null: float32, as they are
   int64_t stride = 0;
   float* scales = nullptr;
 };
 
-QuantizedRows Quantize(const ExecContext& ctx, const Linear::Impl& impl, ConstMatrix x) {
+// How the product is computed: `gemm` serves every storage but int8.
+enum class Product { kFloat32, kBFloat16, kInt8 };
+
+Product ProductOf(const Linear::Impl& impl) {
+  if (impl.storage == kernels::Weights::kInt8) return Product::kInt8;
+  const bool rounds = impl.type != ComputeType::kFloat32 && impl.storage == kernels::Weights::kBFloat16;
+  return rounds && impl.in % 2 == 0 && kernels::Active().gemm_bfloat16 != nullptr ? Product::kBFloat16
+                                                                                  : Product::kFloat32;
+}
+
+QuantizedRows Quantize(const ExecContext& ctx, const Linear::Impl& impl, Product product, ConstMatrix x) {
   QuantizedRows q;
+  if (product == Product::kFloat32) return q;
   q.stride = (impl.in + 1) / 2 * 2;
   q.values = ctx.arena->Allocate<int16_t>(x.rows * q.stride);
-  q.scales = ctx.arena->Allocate<float>(x.rows);
+  if (product == Product::kInt8) q.scales = ctx.arena->Allocate<float>(x.rows);
   const int64_t blocks = std::clamp<int64_t>(x.rows * impl.in / 16384, 1, ctx.pool->threads() * 4);
   ctx.pool->ParallelFor(blocks, [&](int64_t block, int) {
     for (int64_t r = x.rows * block / blocks; r < x.rows * (block + 1) / blocks; ++r) {
-      q.scales[r] = kernels::Active().quantize_row(x.row(r), impl.in, impl.limit, q.values + r * q.stride);
+      int16_t* to = q.values + r * q.stride;
+      if (product == Product::kInt8) {
+        q.scales[r] = kernels::Active().quantize_row(x.row(r), impl.in, impl.limit, to);
+      } else {
+        kernels::Active().round_row(x.row(r), impl.in, to);
+      }
     }
   });
   return q;
@@ -268,12 +285,15 @@ void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix o
   if (x.rows == 0) return;
   ctx.CountFlops(2.0 * static_cast<double>(x.rows) * static_cast<double>(impl.in) * static_cast<double>(impl.out));
   const Arena::Scope scope(ctx.arena);
-  const bool int8 = impl.storage == kernels::Weights::kInt8;
-  const QuantizedRows quantized = int8 ? Quantize(ctx, impl, x) : QuantizedRows{};
+  const Product product = ProductOf(impl);
+  const QuantizedRows quantized = Quantize(ctx, impl, product, x);
   const int64_t panels = (impl.out + kernels::kPanel - 1) / kernels::kPanel;
   const int64_t threads = ctx.pool->threads();
   const Units units = SplitProduct(x.rows, panels, threads);
   const kernels::KernelTable& table = kernels::Active();
+  const auto gemm = product == Product::kInt8       ? table.gemm_int8
+                    : product == Product::kBFloat16 ? table.gemm_bfloat16
+                                                    : table.gemm;
   const int64_t workspace = kernels::GemmWorkspace(units.MostRows(), impl.in);
   float* workspaces = ctx.arena->Allocate<float>(workspace * threads);
   ctx.pool->ParallelFor(units.row_blocks * units.groups, [&](int64_t unit, int worker) {
@@ -296,13 +316,15 @@ void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix o
     args.c = out.row(row0);
     args.ldc = out.stride;
     args.workspace = workspaces + worker * workspace;
-    if (int8) {
+    if (quantized.values != nullptr) {
       args.quantized = quantized.values + row0 * quantized.stride;
       args.ldq = quantized.stride;
+    }
+    if (product == Product::kInt8) {
       args.row_scales = quantized.scales + row0;
       args.column_scales = impl.column_scales.data();
     }
-    (int8 ? table.gemm_int8 : table.gemm)(args, panels * group / units.groups, panels * (group + 1) / units.groups);
+    gemm(args, panels * group / units.groups, panels * (group + 1) / units.groups);
   });
 }
 

@@ -9,7 +9,7 @@ CROSS, QEMU = "aarch64-linux-gnu-g++", "qemu-aarch64"
 def hashes(command):
     """Lines "table name hash" of a program: table -> name -> hash."""
     result = {}
-    for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
+    for line in subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines():
         table, name, value = line.split()
         result.setdefault(table, {})[name] = value
     return result

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <cmath>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -107,6 +108,67 @@ void Products(const KernelTable& table, Weights storage, const char* name) {
   Print(table, name, hash);
 }
 
+float Widened(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float x;
+  memcpy(&x, &wide, 4);
+  return x;
+}
+
+// gemm_bfloat16 rounds as it likes, so it is compared with double sums of the rounded terms: within float32's error of
+// k additions. False where it is not, or where a rounded activation is not the nearest bfloat16.
+bool BFloat16Products(const KernelTable& table) {
+  if (table.gemm_bfloat16 == nullptr) return table.round_row == nullptr;
+  state = 13;
+  for (const auto& [m, n, k_any] : kShapes) {
+    const int64_t k = (k_any + 1) / 2 * 2;
+    const int64_t panels = (n + kPanel - 1) / kPanel;
+    const std::vector<float> a = Floats(m * k, 3);
+    std::vector<uint16_t> packed;
+    for (const float x : Floats(panels * kPanel * k)) {
+      uint32_t bits;
+      memcpy(&bits, &x, 4);
+      packed.push_back(static_cast<uint16_t>(bits >> 16));
+    }
+    std::vector<int16_t> rounded(static_cast<size_t>(m * k));
+    for (int64_t r = 0; r < m; ++r) table.round_row(a.data() + r * k, k, rounded.data() + r * k);
+    for (size_t i = 0; i < a.size(); ++i) {
+      const float distance = std::abs(Widened(static_cast<uint16_t>(rounded[i])) - a[i]);
+      if (!(distance <= std::abs(a[i]) / 256)) return false;
+    }
+    const std::vector<float> bias = Floats(n);
+    std::vector<float> c(static_cast<size_t>(m * n));
+    std::vector<float> workspace(static_cast<size_t>(truevec::kernels::GemmWorkspace(m, k)) + 16);
+    GemmArgs g{};
+    g.m = m;
+    g.n = n;
+    g.k = k;
+    g.weights = Weights::kBFloat16;
+    g.packed = packed.data();
+    g.bias = bias.data();
+    g.c = c.data();
+    g.ldc = n;
+    g.workspace = workspace.data();
+    g.quantized = rounded.data();
+    g.ldq = k;
+    table.gemm_bfloat16(g, 0, panels);
+    for (int64_t r = 0; r < m; ++r) {
+      for (int64_t j = 0; j < n; ++j) {
+        double sum = bias[static_cast<size_t>(j)];
+        double magnitude = std::abs(sum);
+        for (int64_t i = 0; i < k; ++i) {
+          const double x = Widened(static_cast<uint16_t>(rounded[static_cast<size_t>(r * k + i)]));
+          const double term = x * Widened(packed[static_cast<size_t>((j / kPanel * k + i) * kPanel + j % kPanel)]);
+          sum += term;
+          magnitude += std::abs(term);
+        }
+        if (!(std::abs(c[static_cast<size_t>(r * n + j)] - sum) <= 1e-6 * magnitude)) return false;
+      }
+    }
+  }
+  return true;
+}
+
 void Tiles(const KernelTable& table) {
   Hash hash;
   state = 9;
@@ -170,6 +232,7 @@ void Rows(const KernelTable& table) {
 int main(int argc, char** argv) {
   const KernelTable* const* tables = nullptr;
   const int count = truevec::kernels::AvailableTables(&tables);
+  bool wrong = false;
   for (int i = 0; i < count; ++i) {
     bool wanted = argc == 1;
     for (int j = 1; j < argc; ++j) wanted = wanted || strcmp(argv[j], tables[i]->name) == 0;
@@ -179,6 +242,10 @@ int main(int argc, char** argv) {
     Products(*tables[i], Weights::kInt8, "gemm_int8");
     Tiles(*tables[i]);
     Rows(*tables[i]);
+    if (!BFloat16Products(*tables[i])) {
+      fprintf(stderr, "%s: bfloat16 products are wrong\n", tables[i]->name);
+      wrong = true;
+    }
   }
-  return 0;
+  return wrong ? 1 : 0;
 }

@@ -26,7 +26,7 @@ def emulated(source, build, tables):
     build.mkdir(parents=True, exist_ok=True)
     program = build / "kernel_bits_emulated"
     flags = ["-std=c++20", "-O1", "-ffp-contract=off", "-mavx2", "-mfma", "-Wno-psabi", "-DTRUEVEC_SIMDE"]
-    files = [*(f"src/kernels/isa_{name}.cc" for name in ("avx512_vnni", "avx512", "avx_vnni", "avx2", "scalar")),
+    files = [*(f"src/kernels/isa_{name}.cc" for name in ("avx512_bf16", "avx512_vnni", "avx512", "avx_vnni", "avx2", "scalar")),
              "src/kernels/dispatch.cc", "tests/isa/kernel_bits.cc"]
     subprocess.run(["g++", *flags, f"-I{source}/src", *(str(source / f) for f in files), "-o", str(program)], check=True)
     return hashes([str(program), *tables])
@@ -38,7 +38,7 @@ def main():
     if not add_neon(found, lambda: neon(source, build)):
         return 1
     # SIMDe's emulation of AVX-512 needs AVX2 for fused multiply-adds.
-    missing = [name for name in ("avx512_vnni", "avx512", "avx_vnni") if name not in found]
+    missing = [name for name in ("avx512_bf16", "avx512_vnni", "avx512", "avx_vnni") if name not in found]
     if "avx2" in found and missing:
         if Path("/usr/include/simde/x86/avx512.h").exists():
             found |= emulated(source, build, missing)

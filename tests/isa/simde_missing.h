@@ -45,6 +45,24 @@ inline void Emulated_mask_storeu_ps(void* p, uint16_t mask, __m512 a) {
     if ((mask >> i & 1) != 0) ((float*)p)[i] = x[i];
   }
 }
+inline __m256bh Emulated_cvtneps_pbh(__m512 a) {
+  uint32_t x[16];
+  uint16_t y[16];
+  __builtin_memcpy(x, &a, sizeof x);
+  for (int i = 0; i < 16; ++i) {
+    const uint32_t magnitude = x[i] & 0x7FFFFFFFu;
+    if (magnitude > 0x7F800000u) {
+      y[i] = (uint16_t)(x[i] >> 16 | 0x40u);
+    } else if (magnitude < 0x00800000u) {  // denormal
+      y[i] = (uint16_t)(x[i] >> 16 & 0x8000u);
+    } else {
+      y[i] = (uint16_t)((x[i] + 0x7FFFu + (x[i] >> 16 & 1u)) >> 16);
+    }
+  }
+  __m256bh r;
+  __builtin_memcpy(&r, y, sizeof r);
+  return r;
+}
 inline float Emulated_reduce_max_ps(__m512 a) {
   float x[16];
   __builtin_memcpy(x, &a, sizeof x);
@@ -82,3 +100,5 @@ inline __m256 Emulated_extractf32x8_ps(__m512 a, int half) {
 #define _mm512_reduce_max_ps Emulated_reduce_max_ps
 #undef _mm512_extractf32x8_ps
 #define _mm512_extractf32x8_ps Emulated_extractf32x8_ps
+#undef _mm512_cvtneps_pbh
+#define _mm512_cvtneps_pbh Emulated_cvtneps_pbh
