@@ -216,8 +216,8 @@ class Deberta : public Model {
     const std::span<const int32_t> needed = NeededInLastLayer(request, ctx);
     for (size_t i = 0; i < layers_.size(); ++i) {
       const bool narrow = i + 1 == layers_.size() && !(i == 0 && convolution_);  // which reads the neighbours
-      RunLayer(layers_[i], static_cast<int>(i), request.batch, index, ctx,
-               narrow ? needed : std::span<const int32_t>(), hidden);
+      RunLayer(layers_[i], static_cast<int>(i), request.batch, index, ctx, narrow ? needed : std::span<const int32_t>(),
+               hidden);
       if (i == 0 && convolution_) AddConvolution(request.batch, ctx, first, hidden);
       ctx.Record(static_cast<int>(i), "output", hidden);
       KeepLayer(request, ctx, hidden);

@@ -36,7 +36,8 @@ class NeededRows : public ::testing::TestWithParam<const char*> {
 };
 
 TEST_P(NeededRows, EmbedHasTheBitsOfPoolingAllTokenVectors) {
-  const bool one_token = std::string_view(GetParam()) != "pooling_mean" && std::string_view(GetParam()) != "pooling_two";
+  const bool one_token =
+      std::string_view(GetParam()) != "pooling_mean" && std::string_view(GetParam()) != "pooling_two";
   for (const ComputeType type : {ComputeType::kFloat32, ComputeType::kBFloat16, ComputeType::kInt8}) {
     const auto pipeline = Load(type);
     ASSERT_NE(pipeline, nullptr);
