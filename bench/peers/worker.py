@@ -3,8 +3,10 @@ answered by {"wall": [s of each pass], "cpu": s a pass, "rss": bytes, "peak": by
 Usage: worker.py ENGINE MODEL_DIRECTORY THREADS CACHE TRUEVEC_LIBRARY
 
 Every engine starts from raw texts. Those that pad get batches of 32 sorted by length, as sentence-transformers does."""
+import ctypes
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -59,16 +61,24 @@ def padded(rows):
     return ids, mask
 
 
+def pooling_mode():
+    pooling = json.loads(Path(MODEL, "1_Pooling/config.json").read_text())
+    for mode in ("cls", "lasttoken", "mean"):
+        old = {"cls": "cls_token", "mean": "mean_tokens"}.get(mode, mode)
+        if pooling.get("pooling_mode") == mode or pooling.get(f"pooling_mode_{old}", False):
+            return mode
+    raise RuntimeError(f"pooling of {MODEL}: not mean, cls or lasttoken")
+
+
 def export_onnx():
-    """Backbone, pooling (mean or last token, as the directory says) and normalisation as one graph; cached."""
+    """Backbone, pooling (mean, first or last token, as the directory says) and normalisation as one graph; cached."""
     path = CACHE / "model.onnx"
     if path.exists():
         return path
     import torch
     from transformers import AutoModel
 
-    pooling = json.loads(Path(MODEL, "1_Pooling/config.json").read_text())
-    last = pooling.get("pooling_mode") == "lasttoken" or pooling.get("pooling_mode_lasttoken", False)
+    mode = pooling_mode()
 
     class Pooled(torch.nn.Module):
         def __init__(self):
@@ -77,7 +87,9 @@ def export_onnx():
 
         def forward(self, input_ids, attention_mask):
             hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            if last:  # rows are padded on the right
+            if mode == "cls":
+                return torch.nn.functional.normalize(hidden[:, 0], dim=1)
+            if mode == "lasttoken":  # rows are padded on the right
                 at = (attention_mask.sum(1) - 1).reshape(-1, 1, 1).expand(-1, 1, hidden.shape[-1])
                 return torch.nn.functional.normalize(hidden.gather(1, at)[:, 0], dim=1)
             weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
@@ -93,7 +105,6 @@ def export_onnx():
 
 
 def truevec(dtype):
-    import ctypes
     library = ctypes.CDLL(LIBRARY)
     library.truevec_load.restype = ctypes.c_void_p
     library.truevec_dimension.restype = ctypes.c_size_t
@@ -117,7 +128,7 @@ def truevec(dtype):
     return encode
 
 
-def sentence_transformers(double=False, bfloat16=False):
+def sentence_transformers(double=False, bfloat16=False, singly=False):
     import torch
     from sentence_transformers import SentenceTransformer
     torch.set_num_threads(THREADS)
@@ -125,6 +136,7 @@ def sentence_transformers(double=False, bfloat16=False):
                                 model_kwargs={"dtype": torch.bfloat16 if bfloat16 else torch.float32})
     if double:
         model = model.double()
+    if double or singly:
         return lambda texts: np.stack([model.encode(text, show_progress_bar=False) for text in texts])
     return lambda texts: model.encode(texts, batch_size=BATCH, show_progress_bar=False)
 
@@ -172,10 +184,14 @@ def ctranslate2(compute_type):
         from ctranslate2.converters import TransformersConverter
         TransformersConverter(MODEL).convert(str(target))
     encoder = ct2.Encoder(str(target), device="cpu", compute_type=compute_type, inter_threads=1, intra_threads=THREADS)
-    tokenized = Tokenized()
+    tokenized, mode = Tokenized(), pooling_mode()
+    if mode == "lasttoken":
+        raise RuntimeError("CTranslate2 runs encoders here")
 
     def forward(rows):
         hidden = np.array(encoder.forward_batch(rows).last_hidden_state)
+        if mode == "cls":
+            return normalized(hidden[:, 0])
         mask = padded(rows)[1][:, :, None].astype(np.float32)
         return normalized((hidden * mask).sum(1) / mask.sum(1))
     return lambda texts: tokenized.run(texts, forward)
@@ -208,6 +224,7 @@ ENGINES = {
     "truevec-bfloat16": lambda: truevec("bfloat16"),
     "truevec-int8": lambda: truevec("int8"),
     "reference": lambda: sentence_transformers(double=True),
+    "reference-float32": lambda: sentence_transformers(singly=True),
     "sentence-transformers": sentence_transformers,
     "onnxruntime": lambda: onnxruntime(False),
     "onnxruntime-int8": lambda: onnxruntime(True),
@@ -231,6 +248,7 @@ def memory():
 
 
 def main():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a stopped process would outlive its parent
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not disturb the answers
     start = time.perf_counter()

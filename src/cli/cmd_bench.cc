@@ -2,40 +2,22 @@
 //
 // Wall time is the median of the repeats; CPU seconds count all threads and are the figure to trust on a busy machine.
 // "% peak" is flops / (threads x peak x wall), "% peak cpu" is flops / (peak x CPU seconds).
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <functional>
-#include <iterator>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/thread_pool.h"
 #include "cli/bench_fidelity.h"
 #include "cli/bench_measure.h"
+#include "cli/bench_peers.h"
 #include "cli/bench_texts.h"
+#include "cli/bench_workload.h"
 #include "cli/command.h"
 
 namespace truevec::cli {
 namespace {
-
-struct Workload {
-  const char* name;
-  const char* about;
-  int64_t texts;
-  int64_t tokens;     // a text; 0: mixed lengths
-  int repeats_scale;  // short ones repeat more often
-};
-
-constexpr Workload kWorkloads[] = {
-    {"query", "one text of 8 tokens", 1, 8, 40},
-    {"8x32", "8 texts of 32 tokens", 8, 32, 4},
-    {"64x256", "64 texts of 256 tokens", 64, 256, 1},
-    {"mixed400", "400 sentences of mixed length, unsorted", 400, 0, 1},
-    {"mixed4000", "4,000 sentences of mixed length", 4000, 0, 1},
-    {"long512", "4 texts of 512 tokens", 4, 512, 1},
-};
 
 struct Row {
   std::string name;
@@ -75,9 +57,11 @@ class BenchCommand : public Command {
   std::string Name() const override { return "bench"; }
   std::string Description() const override { return "Speed on this machine, against its multiply-add peak"; }
   void Configure(CLI::App* app) override {
-    app->add_option("MODEL", model_, "Model directory")->required();
-    app->add_option("--workload", workloads_, "query, 8x32, 64x256, mixed400, mixed4000, long512, tokenize, start")
-        ->delimiter(',');
+    app->add_option("MODEL", model_, "Model directory");
+    app->add_option("--model-shape", shape_,
+                    "In place of MODEL: random weights of a published shape, made once in the cache (minilm, "
+                    "bert-base, xlmr-base, qwen3-0.6b, qwen2-1.5b)");
+    app->add_option("--workload", workloads_, WorkloadNames())->delimiter(',');
     app->add_option("--repeats", repeats_, "Repeats of each workload (short ones take more)")
         ->check(CLI::Range(1, 1000));
     app->add_option("--as", as_, "Which Sentence Transformers class loads a directory that does not say");
@@ -89,18 +73,15 @@ class BenchCommand : public Command {
   Status Run(const CommonOptions& common) override;
 
  private:
-  bool Wanted(std::string_view name) const {
-    return workloads_.empty() || std::find(workloads_.begin(), workloads_.end(), name) != workloads_.end();
-  }
-  Status CheckNames() const;
   Result<std::vector<std::string>> TextsOf(const Workload& workload) const;
-  Status WriteTexts() const;
+  Status WriteTexts(const std::vector<Workload>& workloads) const;
+  Result<Row> RunOne(const Workload& workload, const CommonOptions& common) const;
   Result<Row> RunEmbed(const Workload& workload) const;
   Result<Row> RunTokenize() const;
   Result<Row> RunStart(const CommonOptions& common) const;
-  Status RunPeers(const CommonOptions& common) const;
 
   std::string model_;
+  std::string shape_;
   std::string as_;
   std::string write_texts_;
   std::vector<std::string> workloads_;
@@ -110,18 +91,6 @@ class BenchCommand : public Command {
   std::shared_ptr<const Embedder> embedder_;
 };
 
-Status BenchCommand::CheckNames() const {
-  std::string known = "tokenize, start";
-  for (const Workload& workload : kWorkloads) known = std::string(workload.name) + ", " + known;
-  for (const std::string& name : workloads_) {
-    const bool found = name == "tokenize" || name == "start" ||
-                       std::any_of(std::begin(kWorkloads), std::end(kWorkloads),
-                                   [&](const Workload& workload) { return name == workload.name; });
-    if (!found) return UsageError("--workload \"" + name + "\" is not known; known: " + known);
-  }
-  return Status::Ok();
-}
-
 Result<std::vector<std::string>> BenchCommand::TextsOf(const Workload& workload) const {
   if (workload.tokens == 0) return MixedTexts(workload.texts);
   const int64_t limit = embedder_->max_length();
@@ -129,10 +98,10 @@ Result<std::vector<std::string>> BenchCommand::TextsOf(const Workload& workload)
   return TextsOfLength(*embedder_, workload.texts, tokens);
 }
 
-Status BenchCommand::WriteTexts() const {
+Status BenchCommand::WriteTexts(const std::vector<Workload>& workloads) const {
   json::object all;
-  for (const Workload& workload : kWorkloads) {
-    if (!Wanted(workload.name)) continue;
+  for (const Workload& workload : workloads) {
+    if (workload.kind != WorkloadKind::kEmbed) continue;
     TV_ASSIGN_OR_RETURN(const std::vector<std::string> texts, TextsOf(workload));
     all[workload.name] = json::array(texts.begin(), texts.end());
   }
@@ -194,24 +163,11 @@ Result<Row> BenchCommand::RunStart(const CommonOptions& common) const {
   return row;
 }
 
-// bench/peers of the checkout that this binary was built in: build/<preset>/bin/truevec.
-Status BenchCommand::RunPeers(const CommonOptions& common) const {
-  char self[4096];
-  const ssize_t length = readlink("/proc/self/exe", self, sizeof self);
-  std::string root(self, length > 0 ? static_cast<size_t>(length) : 0);
-  for (int level = 0; level < 4 && !root.empty(); ++level) root.resize(root.find_last_of('/'));
-  const std::string python = root + "/.venv/peers/bin/python";
-  const std::string runner = root + "/bench/peers/run.py";
-  if (!FileExists(python) || !FileExists(runner)) {
-    return UsageError("--peers needs " + runner + " and " + python + ": run ./dev bench peers once in a checkout");
-  }
-  std::vector<std::string> command = {python, runner, "--model", model_, "--repeats", std::to_string(repeats_)};
-  command.insert(command.end(), {"--threads", std::to_string(common.threads == 0 ? AvailableCpus() : common.threads)});
-  std::string workloads;
-  for (const std::string& name : workloads_) workloads += (workloads.empty() ? "" : ",") + name;
-  if (!workloads.empty()) command.insert(command.end(), {"--workloads", workloads});
-  if (common.json) command.emplace_back("--json");
-  return RunProcess(command, true).status();
+Result<Row> BenchCommand::RunOne(const Workload& workload, const CommonOptions& common) const {
+  if (!common.quiet) std::fprintf(stderr, "truevec: %s: %s\n", workload.name.c_str(), workload.about.c_str());
+  if (workload.kind == WorkloadKind::kTokenize) return RunTokenize();
+  if (workload.kind == WorkloadKind::kStart) return RunStart(common);
+  return RunEmbed(workload);
 }
 
 void PrintTable(const json::object& report) {
@@ -235,39 +191,36 @@ void PrintTable(const json::object& report) {
 }
 
 Status BenchCommand::Run(const CommonOptions& common) {
-  TV_RETURN_IF_ERROR(CheckNames());
-  if (peers_) return RunPeers(common);
+  if (model_.empty() == shape_.empty()) return UsageError("give MODEL or --model-shape, one of them");
+  TV_ASSIGN_OR_RETURN(const std::vector<Workload> workloads, WorkloadsByName(workloads_));
+  if (!shape_.empty()) {
+    TV_ASSIGN_OR_RETURN(model_, ShapeModel(shape_));
+  }
+  if (peers_) return RunPeers(model_, workloads_, repeats_, common);
   Status loaded;
   const Sample load = Measure([&] { loaded = LoadEmbedder(model_, common, as_, &embedder_); });
   TV_RETURN_IF_ERROR(loaded);
-  if (!write_texts_.empty()) return WriteTexts();
+  if (!write_texts_.empty()) return WriteTexts(workloads);
   const int threads = common.threads == 0 ? AvailableCpus() : common.threads;
   double peak = PeakGflops();
   std::vector<Row> rows;
-  for (const Workload& workload : kWorkloads) {
-    if (!Wanted(workload.name)) continue;
-    if (!common.quiet) std::fprintf(stderr, "truevec: %s: %s\n", workload.name, workload.about);
-    TV_ASSIGN_OR_RETURN(Row row, RunEmbed(workload));
+  Memory memory;
+  for (const Workload& workload : workloads) {
+    TV_ASSIGN_OR_RETURN(Row row, RunOne(workload, common));
     rows.push_back(std::move(row));
+    if (workload.kind != WorkloadKind::kEmbed) continue;
     peak = std::max(peak, PeakGflops(2));
+    memory = ProcessMemory();
   }
-  const Memory memory = ProcessMemory();
-  if (Wanted("tokenize")) {
-    TV_ASSIGN_OR_RETURN(Row row, RunTokenize());
-    rows.push_back(std::move(row));
-  }
-  if (Wanted("start")) {
-    TV_ASSIGN_OR_RETURN(Row row, RunStart(common));
-    rows.push_back(std::move(row));
-  }
+  if (memory.peak == 0) memory = ProcessMemory();
   // After the memory was read: the other precisions are loaded here.
   const std::vector<std::string> dtypes =
       fidelity_ ? std::vector<std::string>{"bfloat16", "int8"} : std::vector<std::string>{common.dtype};
   TV_ASSIGN_OR_RETURN(const std::vector<Fidelity> fidelities, MeasureFidelity(model_, common, as_, dtypes));
   json::array fidelity;
   for (const Fidelity& one : fidelities) fidelity.push_back(one.ToJson());
-  json::array workloads;
-  for (const Row& row : rows) workloads.push_back(row.ToJson(peak, threads));
+  json::array measured;
+  for (const Row& row : rows) measured.push_back(row.ToJson(peak, threads));
   const json::object report = {{"schema", "truevec.bench/1"},
                                {"version", Version()},
                                {"model", model_},
@@ -278,7 +231,7 @@ Status BenchCommand::Run(const CommonOptions& common) {
                                {"load_ms", load.wall * 1e3},
                                {"resident_bytes", memory.resident},
                                {"peak_bytes", memory.peak},
-                               {"workloads", std::move(workloads)},
+                               {"workloads", std::move(measured)},
                                {"fidelity", std::move(fidelity)}};
   if (common.json) {
     std::printf("%s\n", WriteJson(report).c_str());

@@ -213,8 +213,11 @@ class Deberta : public Model {
     if (convolution_) {
       for (int64_t r = 0; r < hidden.rows; ++r) std::copy(hidden.row(r), hidden.row(r) + hidden.cols, first.row(r));
     }
+    const std::span<const int32_t> needed = NeededInLastLayer(request, ctx);
     for (size_t i = 0; i < layers_.size(); ++i) {
-      RunLayer(layers_[i], static_cast<int>(i), request.batch, index, ctx, hidden);
+      const bool narrow = i + 1 == layers_.size() && !(i == 0 && convolution_);  // which reads the neighbours
+      RunLayer(layers_[i], static_cast<int>(i), request.batch, index, ctx, narrow ? needed : std::span<const int32_t>(),
+               hidden);
       if (i == 0 && convolution_) AddConvolution(request.batch, ctx, first, hidden);
       ctx.Record(static_cast<int>(i), "output", hidden);
       KeepLayer(request, ctx, hidden);
@@ -232,22 +235,29 @@ class Deberta : public Model {
     conv_norm_.Apply(ctx, out, hidden, &residual);
   }
 
+  // needed: the rows to give, empty: all.
   void RunLayer(const DebertaLayer& layer, int number, const PackedBatch& batch, const PositionIndex& index,
-                const ExecContext& ctx, Matrix hidden) const {
+                const ExecContext& ctx, std::span<const int32_t> needed, Matrix hidden) const {
     const Arena::Scope scope(ctx.arena);
     const int64_t width = c_.encoder.hidden;
-    const ConstMatrix residual = hidden;
     const Matrix qkv = ctx.arena->NewMatrix(hidden.rows, 3 * width);
     Apply(ctx, layer.qkv, hidden, qkv);
-    const Matrix context = ctx.arena->NewMatrix(hidden.rows, width);
+    Matrix context = ctx.arena->NewMatrix(hidden.rows, width);
     DisentangledAttention(ctx, c_.positions, layer.positions, index, batch.offsets, qkv, context);
     ctx.Record(number, "attention.self", context);
-    const Matrix branch = ctx.arena->NewMatrix(hidden.rows, width);
+    Matrix x = hidden;
+    if (!needed.empty()) {
+      context = GatherRows(ctx, context, needed);
+      x = GatherRows(ctx, hidden, needed);
+    }
+    const ConstMatrix residual = x;
+    const Matrix branch = ctx.arena->NewMatrix(x.rows, width);
     Apply(ctx, layer.attention_output, context, branch);
-    layer.attention_norm.Apply(ctx, branch, hidden, &residual);
-    ctx.Record(number, "attention.output", hidden);
-    layer.feed_forward->Forward(ctx, number, hidden, branch);
-    layer.output_norm.Apply(ctx, branch, hidden, &residual);
+    layer.attention_norm.Apply(ctx, branch, x, &residual);
+    ctx.Record(number, "attention.output", x);
+    layer.feed_forward->Forward(ctx, number, x, branch);
+    layer.output_norm.Apply(ctx, branch, x, &residual);
+    if (!needed.empty()) ScatterRows(x, needed, hidden);
   }
 
   DebertaConfig c_;

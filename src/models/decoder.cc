@@ -91,21 +91,28 @@ Status Decoder::Forward(const ForwardRequest& request, const ExecContext& ctx, M
   std::vector<BatchRope> ropes;
   ropes.reserve(config_.ropes.size());
   for (const RotaryEmbedding& rope : config_.ropes) ropes.push_back(rope.ForBatch(batch, ctx));
+  const std::span<const int32_t> needed = NeededInLastLayer(request, ctx);
+  Matrix x = hidden;  // behind the last layer's attention: the rows that are needed
   for (size_t i = 0; i < layers_.size(); ++i) {
     const int index = static_cast<int>(i);
-    RunAttention(layers_[i], index, batch, ropes[static_cast<size_t>(config_.kinds[i].rope)], ctx, hidden);
-    RunFeedForward(layers_[i], index, ctx, hidden);
-    ctx.Record(index, "output", hidden);
-    if (i + 1 < layers_.size()) KeepLayer(request, ctx, hidden);
+    const bool last = i + 1 == layers_.size();
+    if (last && !needed.empty()) x = GatherRows(ctx, hidden, needed);
+    RunAttention(layers_[i], index, batch, ropes[static_cast<size_t>(config_.kinds[i].rope)], ctx, hidden,
+                 last ? needed : std::span<const int32_t>(), x);
+    RunFeedForward(layers_[i], index, ctx, x);
+    ctx.Record(index, "output", x);
+    if (!last) KeepLayer(request, ctx, x);
   }
-  norm_.Apply(ctx, hidden, hidden);
-  ctx.Record("norm", hidden);
+  norm_.Apply(ctx, x, x);
+  ctx.Record("norm", x);
+  if (!needed.empty()) ScatterRows(x, needed, hidden);
   if (!layers_.empty()) KeepLayer(request, ctx, hidden);  // as the reference: the last one is behind the norm
   return Status::Ok();
 }
 
 void Decoder::RunAttention(const Layer& layer, int index, const PackedBatch& batch, const BatchRope& rope,
-                           const ExecContext& ctx, Matrix hidden) const {
+                           const ExecContext& ctx, ConstMatrix hidden, std::span<const int32_t> needed,
+                           Matrix out) const {
   const Arena::Scope scope(ctx.arena);
   const int64_t queries = config_.heads * config_.head_dim;
   const int64_t keys = config_.kv_heads * config_.head_dim;
@@ -129,19 +136,21 @@ void Decoder::RunAttention(const Layer& layer, int index, const PackedBatch& bat
   spec.window_left = kind.window_left;
   spec.window_right = kind.window_right;
   spec.key_counts = batch.key_counts;
-  const Matrix context = ctx.arena->NewMatrix(hidden.rows, queries);
+  Matrix context = ctx.arena->NewMatrix(hidden.rows, queries);
   Attention(ctx, spec, batch.offsets, qkv.Columns(0, queries), qkv.Columns(queries, keys),
             qkv.Columns(queries + keys, keys), context);
   ctx.Record(index, "attention.self", context);
-  const ConstMatrix residual = hidden;
+  if (!needed.empty()) context = GatherRows(ctx, context, needed);
+  const ConstMatrix residual = out;
   if (config_.branch_norms) {
-    Apply(ctx, layer.attention_output, context, x);
-    layer.attention_norm.Apply(ctx, x, x);
-    Add(ctx, hidden, x, hidden);
+    const Matrix branch = x.Rows(0, out.rows);
+    Apply(ctx, layer.attention_output, context, branch);
+    layer.attention_norm.Apply(ctx, branch, branch);
+    Add(ctx, out, branch, out);
   } else {
-    Apply(ctx, layer.attention_output, context, hidden, Activation::kNone, &residual);
+    Apply(ctx, layer.attention_output, context, out, Activation::kNone, &residual);
   }
-  ctx.Record(index, "attention.output", hidden);
+  ctx.Record(index, "attention.output", out);
 }
 
 void Decoder::RunFeedForward(const Layer& layer, int index, const ExecContext& ctx, Matrix hidden) const {

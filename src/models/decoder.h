@@ -60,8 +60,9 @@ class Decoder : public Model {
   };
   static Result<Layer> LoadLayer(const DecoderConfig& c, const WeightScope& w, ComputeType type);
   Status CheckIds(const PackedBatch& batch) const;
+  // out: `hidden` itself, or, when only the rows `needed` are, a copy of those; they receive the layer's attention.
   void RunAttention(const Layer& layer, int index, const PackedBatch& batch, const BatchRope& rope,
-                    const ExecContext& ctx, Matrix hidden) const;
+                    const ExecContext& ctx, ConstMatrix hidden, std::span<const int32_t> needed, Matrix out) const;
   void RunFeedForward(const Layer& layer, int index, const ExecContext& ctx, Matrix hidden) const;
   DecoderConfig config_;
   std::shared_ptr<const WeightStore> store_;  // keeps the word table mapped

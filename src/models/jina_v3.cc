@@ -161,8 +161,10 @@ class FlashRoberta : public Model {
     KeepLayer(request, ctx, hidden);
     BatchRope rope;
     if (c_.rotary) rope = c_.rope.ForBatch(request.batch, ctx);
+    const std::span<const int32_t> needed = NeededInLastLayer(request, ctx);
     for (size_t i = 0; i < layers_.size(); ++i) {
-      RunLayer(layers_[i], static_cast<int>(i), task, request.batch, rope, ctx, hidden);
+      RunLayer(layers_[i], static_cast<int>(i), task, request.batch, rope, ctx,
+               i + 1 == layers_.size() ? needed : std::span<const int32_t>(), hidden);
       KeepLayer(request, ctx, hidden);
     }
     return Status::Ok();
@@ -187,15 +189,15 @@ class FlashRoberta : public Model {
     return Status::Ok();
   }
 
+  // needed: the rows to give, empty: all.
   void RunLayer(const FlashLayer& layer, int index, int task, const PackedBatch& batch, const BatchRope& rope,
-                const ExecContext& ctx, Matrix hidden) const {
+                const ExecContext& ctx, std::span<const int32_t> needed, Matrix hidden) const {
     const Arena::Scope scope(ctx.arena);
     const int64_t width = c_.encoder.hidden;
     AttentionSpec spec;
     spec.heads = spec.kv_heads = c_.encoder.heads;
     spec.head_dim = width / c_.encoder.heads;
     spec.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(spec.head_dim)));
-    const ConstMatrix residual = hidden;
     const Matrix qkv = ctx.arena->NewMatrix(hidden.rows, 3 * width);
     layer.qkv.Apply(ctx, task, hidden, qkv);
     const Matrix q = qkv.Columns(0, width);
@@ -204,18 +206,25 @@ class FlashRoberta : public Model {
       rope.Apply(ctx, spec.head_dim, q);
       rope.Apply(ctx, spec.head_dim, k);
     }
-    const Matrix context = ctx.arena->NewMatrix(hidden.rows, width);
+    Matrix context = ctx.arena->NewMatrix(hidden.rows, width);
     Attention(ctx, spec, batch.offsets, q, k, qkv.Columns(2 * width, width), context);
     ctx.Record(index, "attention.self", context);
-    const Matrix branch = ctx.arena->NewMatrix(hidden.rows, width);
+    Matrix x = hidden;
+    if (!needed.empty()) {
+      context = GatherRows(ctx, context, needed);
+      x = GatherRows(ctx, hidden, needed);
+    }
+    const ConstMatrix residual = x;
+    const Matrix branch = ctx.arena->NewMatrix(x.rows, width);
     layer.attention_output.Apply(ctx, task, context, branch);
-    layer.attention_norm.Apply(ctx, branch, hidden, &residual);
-    ctx.Record(index, "attention.output", hidden);
-    const Matrix wide = ctx.arena->NewMatrix(hidden.rows, c_.encoder.intermediate);
-    layer.up.Apply(ctx, task, hidden, wide, c_.encoder.activation);
+    layer.attention_norm.Apply(ctx, branch, x, &residual);
+    ctx.Record(index, "attention.output", x);
+    const Matrix wide = ctx.arena->NewMatrix(x.rows, c_.encoder.intermediate);
+    layer.up.Apply(ctx, task, x, wide, c_.encoder.activation);
     ctx.Record(index, "intermediate", wide);
     layer.down.Apply(ctx, task, wide, branch);
-    layer.output_norm.Apply(ctx, branch, hidden, &residual);
+    layer.output_norm.Apply(ctx, branch, x, &residual);
+    if (!needed.empty()) ScatterRows(x, needed, hidden);
     ctx.Record(index, "output", hidden);
   }
 

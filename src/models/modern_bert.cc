@@ -145,10 +145,11 @@ class ModernBert : public Model {
     KeepLayer(request, ctx, hidden);
     const BatchRope global = c_.global_rope.ForBatch(request.batch, ctx);
     const BatchRope local = c_.local_rope.ForBatch(request.batch, ctx);
+    const std::span<const int32_t> needed = NeededInLastLayer(request, ctx);
     for (size_t i = 0; i < layers_.size(); ++i) {
       const bool is_local = c_.local[i];
       RunLayer(layers_[i], static_cast<int>(i), request.batch, ctx, is_local ? local : global,
-               is_local ? c_.window / 2 : -1, hidden);
+               is_local ? c_.window / 2 : -1, i + 1 == layers_.size() ? needed : std::span<const int32_t>(), hidden);
       if (i + 1 < layers_.size()) KeepLayer(request, ctx, hidden);
     }
     final_norm_.Apply(ctx, hidden, hidden);
@@ -158,9 +159,9 @@ class ModernBert : public Model {
   }
 
  private:
-  // `window` keys on each side are visible, -1: all.
+  // `window` keys on each side are visible, -1: all. needed: the rows to give, empty: all.
   void RunLayer(const ModernBertLayer& layer, int index, const PackedBatch& batch, const ExecContext& ctx,
-                const BatchRope& rope, int64_t window, Matrix hidden) const {
+                const BatchRope& rope, int64_t window, std::span<const int32_t> needed, Matrix hidden) const {
     const Arena::Scope scope(ctx.arena);
     const int64_t width = c_.hidden;
     AttentionSpec spec;
@@ -169,7 +170,6 @@ class ModernBert : public Model {
     spec.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(spec.head_dim)));
     spec.window_left = spec.window_right = window;
     spec.key_counts = batch.key_counts;
-    const ConstMatrix residual = hidden;
     const Matrix normed = ctx.arena->NewMatrix(hidden.rows, width);
     if (layer.attention_norm) layer.attention_norm->Apply(ctx, hidden, normed);
     const Matrix qkv = ctx.arena->NewMatrix(hidden.rows, 3 * width);
@@ -178,15 +178,23 @@ class ModernBert : public Model {
     const Matrix k = qkv.Columns(width, width);
     rope.Apply(ctx, spec.head_dim, q);
     rope.Apply(ctx, spec.head_dim, k);
-    const Matrix context = ctx.arena->NewMatrix(hidden.rows, width);
+    Matrix context = ctx.arena->NewMatrix(hidden.rows, width);
     Attention(ctx, spec, batch.offsets, q, k, qkv.Columns(2 * width, width), context);
     ctx.Record(index, "attention.self", context);
-    Apply(ctx, layer.output, context, hidden, Activation::kNone, &residual);
-    ctx.Record(index, "attention.output", hidden);
-    layer.feed_forward_norm.Apply(ctx, hidden, normed);
-    const Matrix branch = ctx.arena->NewMatrix(hidden.rows, width);
-    layer.feed_forward->Forward(ctx, index, normed, branch);
-    Add(ctx, hidden, branch, hidden);
+    Matrix x = hidden;
+    if (!needed.empty()) {
+      context = GatherRows(ctx, context, needed);
+      x = GatherRows(ctx, hidden, needed);
+    }
+    const ConstMatrix residual = x;
+    Apply(ctx, layer.output, context, x, Activation::kNone, &residual);
+    ctx.Record(index, "attention.output", x);
+    const Matrix normed_x = normed.Rows(0, x.rows);
+    layer.feed_forward_norm.Apply(ctx, x, normed_x);
+    const Matrix branch = ctx.arena->NewMatrix(x.rows, width);
+    layer.feed_forward->Forward(ctx, index, normed_x, branch);
+    Add(ctx, x, branch, x);
+    if (!needed.empty()) ScatterRows(x, needed, hidden);
     ctx.Record(index, "output", hidden);
   }
 

@@ -19,6 +19,11 @@ void KeepLayer(const ForwardRequest& request, const ExecContext& ctx, Matrix hid
   request.all_layers->push_back(copy);
 }
 
+std::span<const int32_t> NeededInLastLayer(const ForwardRequest& request, const ExecContext& ctx) {
+  const bool all = request.all_layers != nullptr || ctx.trace != nullptr || ctx.simulation != nullptr;
+  return all ? std::span<const int32_t>() : request.needed_rows;
+}
+
 Result<PostNormLayer> PostNormLayer::Load(const PostNormConfig& c, const PostNormNames& names, const WeightScope& w,
                                           ComputeType type) {
   PostNormLayer layer;
@@ -61,14 +66,13 @@ void PostNormEncoder::Forward(const ForwardRequest& request, const ExecContext& 
   spec.relative_span = positions.relative_span;
   spec.alibi_slopes = positions.alibi_slopes;
   spec.key_counts = request.batch.key_counts;
-  // Whoever looks at every layer sees every row.
-  const bool all = request.needed_rows.empty() || request.all_layers != nullptr || ctx.trace != nullptr;
+  const std::span<const int32_t> needed = NeededInLastLayer(request, ctx);
   ctx.Record("embeddings", hidden);
   KeepLayer(request, ctx, hidden);
   for (size_t i = 0; i < order_.size(); ++i) {
     const bool last = i + 1 == order_.size();
     RunLayer(layers_[order_[i]], static_cast<int>(i), request.batch, ctx, spec, positions,
-             last && !all ? request.needed_rows : std::span<const int32_t>(), hidden);
+             last ? needed : std::span<const int32_t>(), hidden);
     KeepLayer(request, ctx, hidden);
   }
 }

@@ -75,6 +75,9 @@ class PostNormEncoder {
   std::vector<size_t> order_;
 };
 
+// The rows that the last layer must give behind its attention; empty: all. Whoever looks at every layer sees every row.
+std::span<const int32_t> NeededInLastLayer(const ForwardRequest& request, const ExecContext& ctx);
+
 // A copy of `hidden` in the arena for ForwardRequest::all_layers.
 void KeepLayer(const ForwardRequest& request, const ExecContext& ctx, Matrix hidden);
 

@@ -132,8 +132,10 @@ class T5 : public Model {
     EmbeddingLookup(ctx, words_, request.batch.ids, false, hidden);
     ctx.Record("embeddings", hidden);
     KeepLayer(request, ctx, hidden);
+    const std::span<const int32_t> needed = NeededInLastLayer(request, ctx);
     for (size_t i = 0; i < layers_.size(); ++i) {
-      RunLayer(layers_[i], static_cast<int>(i), request.batch, ctx, hidden);
+      RunLayer(layers_[i], static_cast<int>(i), request.batch, ctx,
+               i + 1 == layers_.size() ? needed : std::span<const int32_t>(), hidden);
       if (i + 1 < layers_.size()) KeepLayer(request, ctx, hidden);
     }
     RmsNorm(ctx, hidden, final_norm_.data(), c_.eps, 0.0f, hidden);
@@ -143,8 +145,9 @@ class T5 : public Model {
   }
 
  private:
+  // needed: the rows to give, empty: all.
   void RunLayer(const T5Layer& layer, int index, const PackedBatch& batch, const ExecContext& ctx,
-                Matrix hidden) const {
+                std::span<const int32_t> needed, Matrix hidden) const {
     const Arena::Scope scope(ctx.arena);
     const int64_t inner = c_.heads * c_.head_dim;
     const RelativeBias& bias = layer.bias.values.empty() ? layers_.front().bias : layer.bias;
@@ -154,21 +157,28 @@ class T5 : public Model {
     spec.scale = 1.0f;
     spec.relative_bias = bias.values.data();
     spec.relative_span = bias.span;
-    const ConstMatrix residual = hidden;
     const Matrix normed = ctx.arena->NewMatrix(hidden.rows, c_.width);
     RmsNorm(ctx, hidden, layer.attention_norm.data(), c_.eps, 0.0f, normed);
     const Matrix qkv = ctx.arena->NewMatrix(hidden.rows, 3 * inner);
     Apply(ctx, layer.qkv, normed, qkv);
-    const Matrix context = ctx.arena->NewMatrix(hidden.rows, inner);
+    Matrix context = ctx.arena->NewMatrix(hidden.rows, inner);
     Attention(ctx, spec, batch.offsets, qkv.Columns(0, inner), qkv.Columns(inner, inner), qkv.Columns(2 * inner, inner),
               context);
     ctx.Record(index, "attention.self", context);
-    Apply(ctx, layer.output, context, hidden, Activation::kNone, &residual);
-    ctx.Record(index, "attention.output", hidden);
-    RmsNorm(ctx, hidden, layer.feed_forward_norm.data(), c_.eps, 0.0f, normed);
-    const Matrix branch = ctx.arena->NewMatrix(hidden.rows, c_.width);
-    layer.feed_forward->Forward(ctx, index, normed, branch);
-    Add(ctx, hidden, branch, hidden);
+    Matrix x = hidden;
+    if (!needed.empty()) {
+      context = GatherRows(ctx, context, needed);
+      x = GatherRows(ctx, hidden, needed);
+    }
+    const ConstMatrix residual = x;
+    Apply(ctx, layer.output, context, x, Activation::kNone, &residual);
+    ctx.Record(index, "attention.output", x);
+    const Matrix normed_x = normed.Rows(0, x.rows);
+    RmsNorm(ctx, x, layer.feed_forward_norm.data(), c_.eps, 0.0f, normed_x);
+    const Matrix branch = ctx.arena->NewMatrix(x.rows, c_.width);
+    layer.feed_forward->Forward(ctx, index, normed_x, branch);
+    Add(ctx, x, branch, x);
+    if (!needed.empty()) ScatterRows(x, needed, hidden);
     ctx.Record(index, "output", hidden);
   }
 

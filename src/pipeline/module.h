@@ -39,6 +39,8 @@ struct Features {
   bool skip_sentence_normalize = false;    // EmbedOptions.normalize == false
   int64_t max_active = 0;                  // SparseEncoder max_active_dims; 0: not given
   std::span<const std::string> pooling;    // EmbedOptions.pooling
+  // Rows of token_embeddings that are read, ascending; empty: all. What the Transformer leaves in others is undefined.
+  std::vector<int32_t> needed_rows;
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t count() const { return static_cast<int64_t>(texts.size()); }
@@ -57,6 +59,11 @@ class PipelineModule {
   virtual Status Forward(const ExecContext& ctx, Features* features) const = 0;
   // Parameters that decide vectors, canonical: part of the fingerprint.
   virtual json::object Describe() const = 0;
+  // The rows of token_embeddings that Forward would read, ascending; empty when it reads all, or none.
+  virtual std::vector<int32_t> NeededRows(const Features& features) const {
+    (void)features;
+    return {};
+  }
   // Fails when no route fits `task`; modules without routes take any.
   virtual Status CheckTask(std::string_view task) const {
     (void)task;

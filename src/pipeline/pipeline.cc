@@ -2,6 +2,7 @@
 #include "pipeline/pipeline.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <sstream>
@@ -67,6 +68,7 @@ class LoadedPipeline : public Pipeline {
     int64_t max_active = 0;
     std::span<const std::string> pooling = {};
     const TokenVectors* tokens = nullptr;  // given: the modules before Pooling are left out
+    bool sentences_only = false;           // nobody reads token_embeddings afterwards
   };
   Status RunGroups(std::span<const EncodedText* const> texts, const RunOptions& options, const ExecContext& ctx,
                    Visit visit) const;
@@ -74,6 +76,8 @@ class LoadedPipeline : public Pipeline {
   Status EmbedWith(std::span<const EncodedText* const> texts, const TokenVectors* tokens, const EmbedOptions& options,
                    const ExecContext& ctx, Matrix out) const;
   size_t PoolingIndex() const;  // modules_.size() when there is none
+  // Whether token vectors go from the first module to Pooling and no further.
+  bool OnlyPoolingReadsTokens() const;
   Status LoadModules(const ModelDirectory& directory, const SpecOptions& options, LoadReport* report);
   void CheckOutput(const FeatureWidths& widths);
   Status LoadScoreActivation(const ModelDirectory& directory);
@@ -85,6 +89,7 @@ class LoadedPipeline : public Pipeline {
   const InputModule* input_ = nullptr;  // modules_[0]
   int64_t dimension_ = 0;
   int64_t labels_ = 0;
+  bool only_pooling_reads_tokens_ = false;
   bool packed_damaged_ = false;
   TorchActivation score_activation_;
 };
@@ -149,6 +154,7 @@ Status LoadedPipeline::LoadModules(const ModelDirectory& directory, const SpecOp
     modules_.push_back(std::move(loaded));
   }
   CheckOutput(widths);
+  only_pooling_reads_tokens_ = OnlyPoolingReadsTokens();
   TV_RETURN_IF_ERROR(spec_.RefusalStatus());
   if (labels_ > 0) TV_RETURN_IF_ERROR(LoadScoreActivation(directory));
   spec_.lazy_fingerprint =
@@ -279,6 +285,17 @@ size_t LoadedPipeline::PoolingIndex() const {
   return static_cast<size_t>(std::find_if(spec_.modules.begin(), spec_.modules.end(), pools) - spec_.modules.begin());
 }
 
+bool LoadedPipeline::OnlyPoolingReadsTokens() const {
+  const std::vector<ModuleSpec>& list = spec_.modules;
+  if (list.size() < 2 || list[0].type != "Transformer" || list[1].type != "Pooling") return false;
+  return std::all_of(list.begin() + 2, list.end(), [](const ModuleSpec& module) {
+    static constexpr std::array<std::string_view, 4> kOfSentences = {"Normalize", "Dense", "Dropout", "LayerNorm"};
+    const JsonRef input = module.Config()["module_input_name"];
+    return std::find(kOfSentences.begin(), kOfSentences.end(), module.type) != kOfSentences.end() &&
+           (!input.present() || (input.is_string() && input.String().value() == "sentence_embedding"));
+  });
+}
+
 Status LoadedPipeline::RunModules(size_t first, const ExecContext& ctx, Features* features) const {
   for (size_t i = first; i < modules_.size(); ++i) TV_RETURN_IF_ERROR(modules_[i]->Forward(ctx, features));
   return Status::Ok();
@@ -338,6 +355,9 @@ Status LoadedPipeline::RunGroups(std::span<const EncodedText* const> texts, cons
     if (options.tokens != nullptr) {
       features.Set("token_embeddings", Gather(*options.tokens, indices, ctx), true);
     }
+    if (first == 0 && options.sentences_only && only_pooling_reads_tokens_) {
+      features.needed_rows = modules_[1]->NeededRows(features);
+    }
     TV_RETURN_IF_ERROR(RunModules(first, ctx, &features));
     TV_RETURN_IF_ERROR(visit(features, indices));
   }
@@ -360,6 +380,7 @@ Status LoadedPipeline::EmbedWith(std::span<const EncodedText* const> texts, cons
   run.skip_normalize = options.normalize.has_value() && !*options.normalize;
   run.pooling = options.pooling;
   run.tokens = tokens;
+  run.sentences_only = true;
   TV_RETURN_IF_ERROR(RunGroups(texts, run, ctx, [&](const Features& f, std::span<const int64_t> indices) {
     const Matrix vectors = f.at("sentence_embedding").matrix;
     for (size_t i = 0; i < indices.size(); ++i) {

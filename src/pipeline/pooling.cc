@@ -4,6 +4,7 @@
 #include <boost/json/value_from.hpp>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "pipeline/modules.h"
 
@@ -31,16 +32,28 @@ class Pooling : public PipelineModule {
     const int64_t width = tokens.cols;
     const Matrix out = ctx.arena->NewMatrix(features->count(), width * static_cast<int64_t>(names_.size()));
     double* sums = ctx.arena->Allocate<double>(width);
-    const bool replaced = features->pooling.size() == names_.size();
+    const std::span<const std::string> names = Names(*features);
     for (int64_t text = 0; text < features->count(); ++text) {
       for (size_t m = 0; m < names_.size(); ++m) {
         float* target = out.row(text) + static_cast<int64_t>(m) * width;
-        TV_RETURN_IF_ERROR(
-            PoolOne(*features, tokens, text, ModeByName(replaced ? features->pooling[m] : names_[m]), sums, target));
+        TV_RETURN_IF_ERROR(PoolOne(*features, tokens, text, ModeByName(names[m]), sums, target));
       }
     }
     features->Set("sentence_embedding", out, false);
     return Status::Ok();
+  }
+
+  std::vector<int32_t> NeededRows(const Features& f) const override {
+    std::set<int32_t> rows;
+    for (const std::string& name : Names(f)) {
+      const Mode mode = ModeByName(name);
+      if (mode != Mode::kCls && mode != Mode::kLastToken) return {};
+      for (int64_t text = 0; text < f.count(); ++text) {
+        const int64_t row = mode == Mode::kCls ? FirstPooled(f, text) : LastPooled(f, text);
+        if (row >= 0) rows.insert(f.first(text) + static_cast<int32_t>(row));
+      }
+    }
+    return {rows.begin(), rows.end()};
   }
 
   json::object Describe() const override {
@@ -48,6 +61,10 @@ class Pooling : public PipelineModule {
   }
 
  private:
+  std::span<const std::string> Names(const Features& f) const {
+    return f.pooling.size() == names_.size() ? f.pooling : std::span<const std::string>(names_);
+  }
+
   Status PoolOne(const Features& f, const Matrix& tokens, int64_t text, Mode mode, double* sums, float* out) const {
     const Matrix rows = tokens.Rows(f.first(text), f.length(text));
     switch (mode) {

@@ -69,6 +69,8 @@ class Transformer : public InputModule {
         if (features->length(text) > 0) first.push_back(features->first(text));
       }
       request.needed_rows = first;
+    } else if (model_.head == nullptr) {
+      request.needed_rows = features->needed_rows;
     }
     const Matrix hidden = ctx.arena->NewMatrix(features->tokens(), model_.model->hidden_size());
     TV_RETURN_IF_ERROR(ShardedForward(*model_.model, request, ctx, hidden));

@@ -302,7 +302,22 @@ class Bench(unittest.TestCase):
         texts = json.loads(files[0])
         self.assertEqual({name: len(list_) for name, list_ in texts.items()},
                          {"query": 1, "8x32": 8, "64x256": 64, "mixed400": 400, "mixed4000": 4000, "long512": 4})
-        self.assertEqual(run("bench", MODEL, "--workload", "nonsense").returncode, 2)
+
+    def test_workloads_of_any_size(self):
+        result = run("bench", MODEL, "--workload", "3x5,query", "--repeats", "1", "--threads", "1", "--json", "-q")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        rows = json.loads(result.stdout)["workloads"]
+        self.assertEqual([(row["workload"], row["texts"], row["tokens"]) for row in rows], [("query", 1, 8), ("3x5", 3, 15)])
+        for name in ("nonsense", "0x5", "3x", "x5", "3x5x2", "3x-5", "9999999x2", " 3x5"):
+            result = run("bench", MODEL, "--workload", name)
+            self.assertEqual(result.returncode, 2, name)
+            self.assertIn(f'"{name}"', result.stderr.decode())
+
+    def test_a_model_or_a_shape(self):
+        for args in ((), (MODEL, "--model-shape", "minilm"), ("--model-shape", "no-such-shape")):
+            result = run("bench", *args, "--workload", "query")
+            self.assertEqual((result.returncode, result.stdout), (2, b""), args)
+        self.assertIn("bert-base", result.stderr.decode())
 
 
 class Precision(unittest.TestCase):
