@@ -35,13 +35,13 @@ namespace {
 
 // One typed read: `read` turns a present JsonRef into Result<T>.
 template <typename T, typename Read>
-Result<T> ReadOr(const JsonRef& ref, SettingSource source, const std::optional<T>& fallback, const std::string& name,
+Result<T> ReadOr(const JsonRef& ref, SettingSource source, std::optional<T> fallback, const std::string& name,
                  const std::string& default_source, Settings* settings, Read read) {
   const bool missing = !ref.present() || (ref.is_null() && fallback.has_value());
   if (missing && !fallback.has_value()) return ref.TypeError("a value");
   if (missing) {
     if (settings != nullptr) settings->Record(name, json::value(*fallback), SettingSource::Default(default_source));
-    return *fallback;
+    return std::move(*fallback);
   }
   Result<T> value = read(ref);
   if (value.ok() && settings != nullptr) settings->Record(name, json::value(*value), std::move(source));
@@ -50,20 +50,24 @@ Result<T> ReadOr(const JsonRef& ref, SettingSource source, const std::optional<T
 
 }  // namespace
 
-#define TV_CONFIG_READ(Type, Getter)                                                                            \
-  SettingSource source;                                                                                         \
-  JsonRef ref = Lookup(names, &source);                                                                         \
-  if (!ref.present()) ref = object_[names.front()];                                                             \
-  return ReadOr<Type>(ref, std::move(source), fallback, std::string(names.front()), default_source_, settings_, \
+#define TV_CONFIG_READ(Type, Getter, otherwise)                                                                  \
+  SettingSource source;                                                                                          \
+  JsonRef ref = Lookup(names, &source);                                                                          \
+  if (!ref.present()) ref = object_[names.front()];                                                              \
+  return ReadOr<Type>(ref, std::move(source), otherwise, std::string(names.front()), default_source_, settings_, \
                       [](const JsonRef& r) { return r.Getter(); })
 
-Result<int64_t> ConfigReader::Int(const Names& names, std::optional<int64_t> fallback) { TV_CONFIG_READ(int64_t, Int); }
-Result<double> ConfigReader::Double(const Names& names, std::optional<double> fallback) {
-  TV_CONFIG_READ(double, Double);
+Result<int64_t> ConfigReader::Int(const Names& names, std::optional<int64_t> fallback) {
+  TV_CONFIG_READ(int64_t, Int, fallback);
 }
-Result<bool> ConfigReader::Bool(const Names& names, std::optional<bool> fallback) { TV_CONFIG_READ(bool, Bool); }
+Result<double> ConfigReader::Double(const Names& names, std::optional<double> fallback) {
+  TV_CONFIG_READ(double, Double, fallback);
+}
+Result<bool> ConfigReader::Bool(const Names& names, std::optional<bool> fallback) {
+  TV_CONFIG_READ(bool, Bool, fallback);
+}
 Result<std::string> ConfigReader::String(const Names& names, std::optional<std::string> fallback) {
-  TV_CONFIG_READ(std::string, String);
+  TV_CONFIG_READ(std::string, String, std::move(fallback));
 }
 #undef TV_CONFIG_READ
 

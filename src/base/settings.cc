@@ -44,7 +44,9 @@ void Settings::Record(std::string key, json::value value, SettingSource source) 
 
 void Settings::AddConflict(std::string_view key, json::value value, SettingSource source) {
   for (Setting& setting : settings_) {
-    if (setting.key == key) setting.conflicts.push_back({std::move(value), std::move(source)});
+    if (setting.key != key) continue;
+    setting.conflicts.push_back({std::move(value), std::move(source)});
+    return;  // keys are unique
   }
 }
 

@@ -4,6 +4,7 @@
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,8 +14,6 @@
 #include <ctime>
 
 #include "kernels/kernels.h"
-
-extern char** environ;
 
 namespace truevec::cli {
 namespace {

@@ -74,7 +74,8 @@ Status ServeCommand::Run(const CommonOptions& given) {
   app.SetConnections([&server] { return server->connections(); });
   if (common.verbose) app.telemetry().Log("info", "loading; " + server->address() + " answers 503 until then");
   auto models = Load(common);
-  if (models.ok()) {
+  const Status loaded = models.ok() ? Status::Ok() : models.status();
+  if (loaded.ok()) {
     app.SetModels(std::move(models).value());
     if (!common.quiet) app.telemetry().Log("info", "listening on " + server->address());
     while (!InterruptRequested()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -82,11 +83,11 @@ Status ServeCommand::Run(const CommonOptions& given) {
   // Who waits is answered, in this order: no new requests; running ones finish; the queue ends (503 for what is left)
   // and its replies are written; the I/O threads end. Only then may what they use go.
   app.SetDraining();
-  server->Drain(std::chrono::seconds(models.ok() ? options_.drain_seconds : 0));
+  server->Drain(std::chrono::seconds(loaded.ok() ? options_.drain_seconds : 0));
   app.Stop();
   server->Drain(std::chrono::seconds(1));
   server->Stop();
-  return models.ok() ? Status::Ok() : models.status();
+  return loaded;
 }
 
 }  // namespace

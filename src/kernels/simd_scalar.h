@@ -174,7 +174,7 @@ static inline F16 ToFloats(I16 a) {
 }
 static inline P16 LoadPairs(const int8_t* p) {
   P16 r;
-  for (int i = 0; i < 32; ++i) r.v[i] = p[i];
+  for (int i = 0; i < 32; ++i) r.v[i] = p[i];  // NOLINT(bugprone-signed-char-misuse): a number, not a character
   return r;
 }
 static inline P16 LoadPairs(const int16_t* p) {

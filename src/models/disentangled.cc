@@ -58,9 +58,10 @@ Matrix Multiply(const ExecContext& ctx, const std::vector<Linear>& blocks, int64
 }  // namespace
 
 float DisentangledConfig::Scale() const {
+  const int64_t head_size = width / heads;
   const int64_t terms = 1 + (content_to_position ? 1 : 0) + (position_to_content ? 1 : 0);
   // The square root is float32 there, whatever the model's type.
-  return static_cast<float>(1.0 / static_cast<double>(std::sqrt(static_cast<float>(width / heads * terms))));
+  return static_cast<float>(1.0 / static_cast<double>(std::sqrt(static_cast<float>(head_size * terms))));
 }
 
 int64_t LogBucket(int64_t delta, int64_t buckets, int64_t max_distance) {
