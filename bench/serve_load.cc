@@ -245,11 +245,12 @@ class Load {
     std::sort(totals_.latencies.begin(), totals_.latencies.end());
     std::printf(
         "{\"sent\":%zu,\"ok\":%zu,\"refused\":%zu,\"failed\":%zu,\"mismatched\":%zu,\"lost\":%zu,\"unsent\":%zu,"
-        "\"seconds\":%.3f,\"ok_per_second\":%.2f,\"goodput\":%.2f,\"p50_ms\":%.2f,\"p90_ms\":%.2f,\"p99_ms\":%.2f,\"max_ms\":%.2f}\n",
+        "\"seconds\":%.3f,\"ok_per_second\":%.2f,\"goodput\":%.2f,\"p50_ms\":%.2f,\"p90_ms\":%.2f,\"p99_ms\":%.2f,"
+        "\"max_ms\":%.2f}\n",
         totals_.sent, totals_.ok, totals_.refused, totals_.failed, totals_.mismatched, totals_.lost, totals_.unsent,
         seconds, static_cast<double>(totals_.ok) / std::max(seconds, 1e-9),
-        static_cast<double>(totals_.ok_in_time) / options_.seconds, Percentile(0.5), Percentile(0.9),
-        Percentile(0.99), Percentile(1));
+        static_cast<double>(totals_.ok_in_time) / options_.seconds, Percentile(0.5), Percentile(0.9), Percentile(0.99),
+        Percentile(1));
   }
 
   Options options_;
