@@ -90,6 +90,13 @@ class Peer:
         self.results[clients].append(result)
 
 
+def llama_server(kind, gguf, options):
+    """As many slots as help it: more texts in a step cost it more than they bring (one mask over all of them)."""
+    return Peer(f"llama-server {kind}", [options.llama_server, "--embedding", "-m", gguf, "--port", "{port}", "--threads", "{threads}",
+                                         "--threads-batch", "{threads}", "-np", "16", "-c", "8192", "-b", "512", "-ub", "512"],
+                "/v1/embeddings", options)
+
+
 def make_peers(options):
     peers = [Peer("truevec", [options.binary, "serve", "{model}", "--served-model-name", "m", "--port", "{port}", "--threads",
                               "{threads}"], "/v1/embeddings", options),
@@ -102,14 +109,13 @@ def make_peers(options):
                                    "--served-model-name", "m", "--runner", "pooling", "--dtype", "float32", "--enforce-eager",
                                    "--port", "{port}", "--host", "127.0.0.1"], "/v1/embeddings", options,
                   {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}),
-             Peer("llama-server F32", [options.llama_server, "--embedding", "-m", options.gguf or "", "--port", "{port}",
-                                       "--threads", "{threads}", "-b", "2048", "-ub", "2048", "-np", "32"], "/v1/embeddings", options)]
+             llama_server("F32", options.gguf, options), llama_server("BF16", options.gguf_bf16, options)]
     chosen = []
     for peer in peers:
         if not os.access(peer.command[0], os.X_OK):
             print(f"{peer.name}: not installed ({peer.command[0] or 'no path given'})", flush=True)
-        elif peer.name.startswith("llama") and not options.gguf:
-            print(f"{peer.name}: needs --gguf", flush=True)
+        elif peer.name.startswith("llama") and "" in peer.command:
+            print(f"{peer.name}: no GGUF file given", flush=True)
         elif not options.only or any(name.strip().lower() in peer.name.lower() for name in options.only.split(",")):
             chosen.append(peer)
     return chosen
@@ -120,21 +126,33 @@ def cosine(a, b):
     return dot / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
 
 
+def rate(peer, clients):
+    return statistics.median(result["ok_per_second"] for result in peer.results[clients])
+
+
 def show(peers, fidelity, started):
-    best = {clients: max((statistics.median(r["ok_per_second"] for r in peer.results[clients]) for peer in peers
-                          if not peer.name.startswith("truevec")), default=0) for clients in CLIENTS}
     print(f"\n{'server':24}" + "".join(f"{f'{c} clients: texts/s, p50/p99 ms':>36}" for c in CLIENTS) + "   least cosine   start s")
     for peer in peers:
         row = f"{peer.name:24}"
         for clients in CLIENTS:
-            rate, p50, p99 = (statistics.median(result[key] for result in peer.results[clients])
-                              for key in ("ok_per_second", "p50_ms", "p99_ms"))
-            row += f"{rate:20.1f} {p50:6.1f}/{p99:7.1f} "
+            p50, p99 = (statistics.median(result[key] for result in peer.results[clients]) for key in ("p50_ms", "p99_ms"))
+            row += f"{rate(peer, clients):20.1f} {p50:6.1f}/{p99:7.1f} "
         print(row + f"{fidelity[peer.name]:15.7f} {started[peer.name]:9.1f}")
-    first = peers[0]
-    if first.name == "truevec" and all(best.values()):
-        print("truevec over the best float32 peer: " +
-              ", ".join(f"{statistics.median(r['ok_per_second'] for r in first.results[c]) / best[c]:.2f}x at {c}" for c in CLIENTS))
+
+
+def show_bars(peers):
+    """What the server is held to, at 8 and 32 clients."""
+    float32 = [peer for peer in peers if not peer.name.startswith("truevec") and "BF16" not in peer.name]
+    for ours, others, bar in (("truevec", float32, 1.6),
+                              ("truevec bfloat16", [peer for peer in peers if peer.name == "llama-server BF16"], 1.5)):
+        own = next((peer for peer in peers if peer.name == ours), None)
+        if own is None or not others:
+            continue
+        for clients in CLIENTS:
+            best = max(others, key=lambda peer: rate(peer, clients))
+            ratio = rate(own, clients) / max(rate(best, clients), 1e-9)
+            verdict = "" if clients == 1 else f"; asked {bar}x: {'holds' if ratio >= bar else 'does not hold'}"
+            print(f"{ours} over {best.name} at {clients} clients: {ratio:.2f}x{verdict}")
 
 
 def main():
@@ -145,7 +163,8 @@ def main():
     parser.add_argument("--infinity", default="", help="infinity_emb of an environment that has infinity-emb")
     parser.add_argument("--vllm", default="", help="python of an environment that has vllm-cpu")
     parser.add_argument("--llama-server", default="")
-    parser.add_argument("--gguf", default="", help="the model for llama-server")
+    parser.add_argument("--gguf", default="", help="the model for llama-server, in float32")
+    parser.add_argument("--gguf-bf16", default="", help="and in bfloat16")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seconds", type=float, default=3, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
@@ -189,6 +208,7 @@ def main():
     if not running:
         sys.exit("no server to measure")
     show(running, fidelity, started)
+    show_bars(running)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({peer.name: {"start_seconds": started[peer.name], "least_cosine": fidelity[peer.name],

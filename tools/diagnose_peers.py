@@ -1,24 +1,67 @@
 #!/usr/bin/env python3
-"""Real engines from PyPI, diagnosed: diagnose_peers.py MODEL [ENGINE ...]
+"""Real engines from PyPI and Debian, diagnosed: diagnose_peers.py MODEL [ENGINE ...]
 
 Runs bench/peers/worker.py for each engine, one text a call, on the probe texts of a lock, and prints `truevec diagnose`'s
-verdict and causes as a table. MODEL: all-MiniLM-L6-v2. Run it with .venv/peers/bin/python, which `./dev bench peers`
-makes; TRUEVEC_BINARY names another binary.
+verdict and causes as a table; the llama.cpp ones are asked over HTTP as a user would. MODEL: all-MiniLM-L6-v2. Run it with
+.venv/peers/bin/python, which `./dev bench peers` makes; TRUEVEC_BINARY names another binary.
 """
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "bench/peers"))
+import llama_cpp  # noqa: E402
+
 BINARY = os.environ.get("TRUEVEC_BINARY", str(ROOT / "build/release/bin/truevec"))
 ENGINES = ("sentence-transformers", "sentence-transformers-bfloat16", "onnxruntime", "onnxruntime-int8", "openvino-f32",
            "openvino-default", "openvino-bfloat16", "ctranslate2", "ctranslate2-int8")
+# Type of the GGUF file, and options of llama-server; -fa off: keys and values stay float32.
+LLAMA_CPP = {"llama.cpp-f32": ("f32", ()), "llama.cpp-f32-fa-off": ("f32", ("-fa", "off")), "llama.cpp-bf16": ("bf16", ()),
+             "llama.cpp-q8_0": ("q8_0", ())}
+
+
+class LlamaServer:
+    """llama-server on a free port, as ./dev bench serve --peers installs it."""
+
+    def __init__(self, engine, model):
+        kind, options = LLAMA_CPP[engine]
+        folder = ROOT / ".venv/llama-cpp"
+        gguf = folder / "models" / f"{Path(model).resolve().name}-{kind}.gguf"
+        llama_cpp.install(folder)
+        llama_cpp.make_gguf(folder, model, kind, gguf, str(ROOT / ".venv/reference/bin/python"))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        self.process = subprocess.Popen([folder / "bin/llama-server", "--embedding", "-m", gguf, "--port", self.url.rsplit(":", 1)[1],
+                                         "--threads", "2", "-b", "512", "-ub", "512", *options], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(self.url + "/health").close()
+                break
+            except OSError:  # not yet listening, or 503
+                time.sleep(0.1)
+
+    def __enter__(self):
+        return [self.url, "--api", "llamacpp", "--concurrency", "2"]
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+def diagnose(model, against, texts):
+    return subprocess.run([BINARY, "diagnose", model, "--against", *against, "--texts", texts, "--json"], capture_output=True,
+                          text=True, check=False)
 
 
 def vectors(engine, model, texts, folder):
@@ -52,14 +95,17 @@ def main():
         texts = [case["text"] for case in json.load(open(lock, encoding="utf-8"))["cases"]]
         with open(f"{folder}/texts.jsonl", "w", encoding="utf-8") as f:
             f.writelines(json.dumps({"text": t}) + "\n" for t in texts)
-        for engine in sys.argv[2:] or ENGINES:
-            path = vectors(engine, model, texts, folder)
-            if path is None:
+        for engine in sys.argv[2:] or (*ENGINES, *LLAMA_CPP):
+            path = None if engine in LLAMA_CPP else vectors(engine, model, texts, folder)
+            if path is None and engine not in LLAMA_CPP:
                 print(f"| {engine} | does not run here | | | | | |", flush=True)
                 continue
             start = time.monotonic()
-            done = subprocess.run([BINARY, "diagnose", model, "--against", path, "--texts", f"{folder}/texts.jsonl",
-                                   "--json"], capture_output=True, text=True, check=False)
+            if path is None:
+                with LlamaServer(engine, model) as against:
+                    done = diagnose(model, against, f"{folder}/texts.jsonl")
+            else:
+                done = diagnose(model, [path], f"{folder}/texts.jsonl")
             wall = time.monotonic() - start
             d = json.loads(done.stdout)
             causes = d["causes"] or [{"id": "none", "variant": "", "confidence": "", "evidence": [""]}]

@@ -2,15 +2,18 @@
 // correctly rounded.
 #include "base/json.h"
 
+#include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/src.hpp>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <optional>
 
 #include "base/file.h"
 #include "base/serde_json.h"
+#include "base/unique_keys.h"
 
 namespace truevec {
 namespace {
@@ -51,6 +54,53 @@ double SerdeDouble(std::string_view text) {
   return negative ? -value : value;
 }
 
+// Where the parser is, and the keys of the objects that are open.
+class KeyWatch {
+ public:
+  void Open(bool array) { open_.push_back({array, 0, keys_.size()}); }
+  // Sets `twice` when the object that ends had a key twice.
+  void Close() {
+    const size_t first_key = open_.back().first_key;
+    const auto begin = keys_.begin() + static_cast<std::ptrdiff_t>(first_key);
+    std::sort(begin, keys_.end());
+    const auto same = std::adjacent_find(begin, keys_.end());
+    open_.pop_back();
+    if (same != keys_.end() && !twice.has_value()) twice = PathOf(*same, first_key);
+    keys_.resize(first_key);
+    Value();
+  }
+  void KeyPart(std::string_view part) { key_ += part; }
+  void Key(std::string_view rest) {
+    keys_.push_back(std::move(key_) + std::string(rest));
+    key_.clear();
+  }
+  // A value has ended.
+  void Value() {
+    if (!open_.empty()) ++open_.back().values;
+  }
+
+  std::optional<std::string> twice;
+
+ private:
+  struct Container {
+    bool array;
+    size_t values;
+    size_t first_key;
+  };
+  // As JsonRef writes it. `first_key`: where the keys of the object begin that has `key`.
+  std::string PathOf(const std::string& key, size_t first_key) const {
+    std::string path;
+    for (size_t i = 0; i < open_.size(); ++i) {
+      const size_t end = i + 1 < open_.size() ? open_[i + 1].first_key : first_key;
+      path += open_[i].array ? "[" + std::to_string(open_[i].values) + "]" : (path.empty() ? "" : ".") + keys_[end - 1];
+    }
+    return path + (path.empty() ? "" : ".") + key;
+  }
+  std::vector<Container> open_;
+  std::vector<std::string> keys_;
+  std::string key_;
+};
+
 // Receives the events of boost::json::basic_parser and builds a json::value.
 class DocumentHandler {
  public:
@@ -60,22 +110,23 @@ class DocumentHandler {
   static constexpr std::size_t max_string_size = std::numeric_limits<std::size_t>::max();
   using Error = json::error_code;
 
-  explicit DocumentHandler(bool serde_doubles) : serde_doubles_(serde_doubles) {}
+  // `watch` may be null.
+  DocumentHandler(bool serde_doubles, KeyWatch* watch) : serde_doubles_(serde_doubles), watch_(watch) {}
 
   bool on_document_begin(Error&) {
     stack_.reset();
     return true;
   }
   bool on_document_end(Error&) { return true; }
-  bool on_array_begin(Error&) { return true; }
+  bool on_array_begin(Error&) { return Opened(true); }
   bool on_array_end(std::size_t n, Error&) {
     stack_.push_array(n);
-    return true;
+    return Closed();
   }
-  bool on_object_begin(Error&) { return true; }
+  bool on_object_begin(Error&) { return Opened(false); }
   bool on_object_end(std::size_t n, Error&) {
     stack_.push_object(n);
-    return true;
+    return Closed();
   }
   bool on_string_part(json::string_view s, std::size_t, Error&) {
     stack_.push_chars(s);
@@ -83,14 +134,16 @@ class DocumentHandler {
   }
   bool on_string(json::string_view s, std::size_t, Error&) {
     stack_.push_string(s);
-    return true;
+    return Value();
   }
   bool on_key_part(json::string_view s, std::size_t, Error&) {
     stack_.push_chars(s);
+    if (watch_ != nullptr) watch_->KeyPart({s.data(), s.size()});
     return true;
   }
   bool on_key(json::string_view s, std::size_t, Error&) {
     stack_.push_key(s);
+    if (watch_ != nullptr) watch_->Key({s.data(), s.size()});
     return true;
   }
   bool on_number_part(json::string_view s, Error&) {
@@ -100,12 +153,12 @@ class DocumentHandler {
   bool on_int64(int64_t i, json::string_view, Error&) {
     number_.clear();
     stack_.push_int64(i);
-    return true;
+    return Value();
   }
   bool on_uint64(uint64_t u, json::string_view, Error&) {
     number_.clear();
     stack_.push_uint64(u);
-    return true;
+    return Value();
   }
   bool on_double(double approximate, json::string_view s, Error&) {
     number_.append(s.data(), s.size());
@@ -115,15 +168,15 @@ class DocumentHandler {
     if (serde_doubles_) exact = SerdeDouble(number_);
     number_.clear();
     stack_.push_double(exact);
-    return true;
+    return Value();
   }
   bool on_bool(bool b, Error&) {
     stack_.push_bool(b);
-    return true;
+    return Value();
   }
   bool on_null(Error&) {
     stack_.push_null();
-    return true;
+    return Value();
   }
   bool on_comment_part(json::string_view, Error&) { return true; }
   bool on_comment(json::string_view, Error&) { return true; }
@@ -131,7 +184,20 @@ class DocumentHandler {
   json::value Release() { return stack_.release(); }
 
  private:
+  bool Opened(bool array) {
+    if (watch_ != nullptr) watch_->Open(array);
+    return true;
+  }
+  bool Closed() {
+    if (watch_ != nullptr) watch_->Close();
+    return true;
+  }
+  bool Value() {
+    if (watch_ != nullptr) watch_->Value();
+    return true;
+  }
   bool serde_doubles_;
+  KeyWatch* watch_;
   json::value_stack stack_;
   std::string number_;
 };
@@ -161,7 +227,7 @@ std::string KindName(const json::value& value) {
 }
 
 Result<json::value> Parse(std::string_view text, std::string_view label, const JsonParseLimits& limits,
-                          bool serde_doubles) {
+                          bool serde_doubles, KeyWatch* watch = nullptr) {
   if (text.size() > limits.max_bytes) {
     return ModelError(std::string(label) + ": JSON of " + std::to_string(text.size()) + " bytes exceeds the limit of " +
                       std::to_string(limits.max_bytes));
@@ -169,7 +235,7 @@ Result<json::value> Parse(std::string_view text, std::string_view label, const J
   if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
   json::parse_options options;
   options.max_depth = static_cast<std::size_t>(limits.max_depth);
-  json::basic_parser<DocumentHandler> parser(options, serde_doubles);
+  json::basic_parser<DocumentHandler> parser(options, serde_doubles, watch);
   json::error_code error;
   const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
   if (!error && parser.done()) {
@@ -185,6 +251,15 @@ Result<json::value> Parse(std::string_view text, std::string_view label, const J
 
 Result<json::value> ParseJson(std::string_view text, std::string_view label, const JsonParseLimits& limits) {
   return Parse(text, label, limits, false);
+}
+
+Result<json::value> ParseJsonWithUniqueKeys(std::string_view text, std::string_view label) {
+  KeyWatch watch;
+  auto value = Parse(text, label, {}, false, &watch);
+  if (value.ok() && watch.twice.has_value()) {
+    return ModelError(std::string(label) + ": " + *watch.twice + " is given twice");
+  }
+  return value;
 }
 
 Result<json::value> ParseJsonAsSerde(std::string_view text, std::string_view label) {

@@ -1,4 +1,5 @@
 #include "base/serde_json.h"
+#include "base/unique_keys.h"
 
 #include <gtest/gtest.h>
 
@@ -42,6 +43,32 @@ TEST(Json, DoublesAreCorrectlyRounded) {
   ASSERT_TRUE(value.ok());
   EXPECT_EQ(value->as_array()[0].as_double(), -10.283012390136719);
   EXPECT_EQ(value->as_array()[1].as_double(), 9007199254740992.0);
+}
+
+// As Python's json: a model's own files are read so.
+TEST(Json, LastOfTwoKeysCounts) {
+  EXPECT_EQ(ParseJson(R"({"a":1,"b":2,"a":3})", "test")->at("a"), 3);
+  std::string many = "{\"k7\":-1";
+  for (int i = 0; i < 40; ++i) many += ",\"k" + std::to_string(i) + "\":" + std::to_string(i);
+  EXPECT_EQ(ParseJson(many + ",\"k5\":-2}", "test")->at("k5"), -2);
+  EXPECT_EQ(ParseJson(many + "}", "test")->at("k7"), 7);
+}
+
+TEST(Json, UniqueKeysNamesThePath) {
+  const auto message = [](std::string_view text) {
+    const auto value = ParseJsonWithUniqueKeys(text, "body");
+    return value.ok() ? "" : value.status().message();
+  };
+  EXPECT_EQ(message(R"({"a":1,"b":{"a":2},"c":[{"a":1},{"a":2}],"d":{}})"), "");
+  EXPECT_EQ(message(R"(["a","a"])"), "");
+  EXPECT_EQ(message(R"({"a":1,"b":2,"a":3})"), "body: a is given twice");
+  EXPECT_EQ(message(R"({"p":{"q":{},"r":[1,"x",[],{"s":true,"t":{"u":0},"s":null}]}})"),
+            "body: p.r[3].s is given twice");
+  EXPECT_EQ(message(R"([[{"x":1,"y":{"x":0},"x":2}]])"), "body: [0][0].x is given twice");
+  // Compared without their escapes; the outermost key may be empty.
+  EXPECT_EQ(message(R"({"input":1,"\u0069nput":2})"), "body: input is given twice");
+  EXPECT_EQ(message("\xEF\xBB\xBF{\"a\":{\"\":1,\"\":2}}"), "body: a. is given twice");
+  EXPECT_EQ(message(R"({"a":1,"a":)"), "body: invalid JSON at byte 11: incomplete JSON");
 }
 
 }  // namespace

@@ -70,6 +70,7 @@ class Scheduler::Impl {
   ~Impl() { Stop(); }
 
   void Submit(TaskRequest request, TaskDone done);
+  std::optional<TaskResult> RefusalOfAny(size_t tokens) const;
   void Stop();
   SchedulerLoad load() const;
   ThreadPool* pool() {
@@ -208,6 +209,16 @@ std::optional<TaskResult> Scheduler::Impl::Refusal(const TaskJob& job) const {
   // Half of what waits ahead must be gone before coming back makes sense.
   result.retry_after = std::clamp(wait / 2, milliseconds(50), milliseconds(60000));
   return result;
+}
+
+std::optional<TaskResult> Scheduler::Impl::RefusalOfAny(size_t tokens) const {
+  if (tokens > static_cast<size_t>(kQueryTokens)) return std::nullopt;
+  TaskJob least;
+  least.lane = kQueries;
+  least.tokens_left = 1;
+  least.units.resize(1);
+  const std::lock_guard lock(mutex_);
+  return Refusal(least);
 }
 
 void Scheduler::Impl::Submit(TaskRequest request, TaskDone done) {
@@ -650,6 +661,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, std::function<void(const B
     : impl_(std::make_unique<Impl>(options, std::move(on_batch))) {}
 Scheduler::~Scheduler() = default;
 void Scheduler::Submit(TaskRequest request, TaskDone done) { impl_->Submit(std::move(request), std::move(done)); }
+std::optional<TaskResult> Scheduler::RefusalOfAny(size_t tokens) const { return impl_->RefusalOfAny(tokens); }
 void Scheduler::Stop() { impl_->Stop(); }
 SchedulerLoad Scheduler::load() const { return impl_->load(); }
 ThreadPool* Scheduler::pool() { return impl_->pool(); }

@@ -126,6 +126,8 @@ class Scheduler {
   // Any thread. `done` is called once: from one of the scheduler's threads, or before Submit returns when the request
   // is refused. REQUIRES: at least one text.
   void Submit(TaskRequest request, TaskDone done);
+  // What every request of at most so many tokens would be answered now, when it would be refused. Any thread.
+  std::optional<TaskResult> RefusalOfAny(size_t tokens) const;
   // Answers what waits with kStopping, waits for the running batch. Later requests get kStopping.
   void Stop();
   SchedulerLoad load() const;

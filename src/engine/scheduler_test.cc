@@ -178,9 +178,13 @@ TEST_F(SchedulerTest, LongTextsAreTokenisedBesideTheQueue) {
 TEST_F(SchedulerTest, FullQueueRefuses) {
   Scheduler scheduler({.threads = 1, .max_queue_texts = 2});
   Waiter first, second, refused;
+  EXPECT_FALSE(scheduler.RefusalOfAny(1).has_value());
   scheduler.Submit(Request({"a"}), first.Done());
   while (scheduler.load().tokens > 0) std::this_thread::yield();
+  EXPECT_FALSE(scheduler.RefusalOfAny(1).has_value());
   scheduler.Submit(Request({"b"}), second.Done());
+  EXPECT_EQ(scheduler.RefusalOfAny(1024)->outcome, TaskOutcome::kFull);
+  EXPECT_FALSE(scheduler.RefusalOfAny(1025).has_value());  // may be for the other lane
   scheduler.Submit(Request({"c"}), refused.Done());
   const TaskResult full = refused.future.get();
   EXPECT_EQ(full.outcome, TaskOutcome::kFull);

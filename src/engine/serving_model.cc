@@ -87,6 +87,7 @@ Result<std::shared_ptr<const ServingModel>> ServingModel::Load(const std::string
   model->labels_ = ReadLabels(path, model->pipeline_->labels());
   model->chat_ = ReadChat(path, model->report_.spec);
   model->fingerprint_ = model->report_.spec.fingerprint();
+  model->dtype_ = params.dtype;
   if (!calibration.empty()) {
     if (width != model->dimension()) {
       return InputError("the calibration vectors have " + std::to_string(width) + " values, the model's " +

@@ -48,6 +48,8 @@ class ServingModel {
   int64_t max_length() const { return pipeline_->max_length(); }
   int64_t parameters() const { return report_.parameters; }
   const std::string& architecture() const { return report_.spec.architecture; }
+  // float32, bfloat16 or int8: what it computes in.
+  const std::string& dtype() const { return dtype_; }
   bool HasPrompt(std::string_view name) const;
   // Names of the labels of a cross-encoder, "LABEL_<i>" where the config gives none.
   const std::vector<std::string>& labels() const { return labels_; }
@@ -78,6 +80,7 @@ class ServingModel {
   std::shared_ptr<const Pipeline> pipeline_;
   LoadReport report_;
   std::string fingerprint_;  // every reply carries it
+  std::string dtype_ = "float32";
   std::vector<std::string> labels_;
   std::optional<QuantizationRanges> ranges_;
   Result<ChatTemplate> chat_ = UsageError("the model has no chat template");

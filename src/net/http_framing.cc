@@ -35,6 +35,13 @@ std::optional<std::pair<int, std::string>> FramingFault(const http::request_head
   return std::pair(chunked_last ? 501 : 400, "transfer-encoding \"" + coding.substr(0, 100) + "\": expected chunked");
 }
 
+std::string FieldList(const http::fields& fields, http::field name) {
+  std::string list;
+  const auto [begin, end] = fields.equal_range(name);
+  for (auto field = begin; field != end; ++field) list += (field == begin ? "" : ", ") + std::string(field->value());
+  return list;
+}
+
 std::string_view OriginForm(std::string_view target) {
   const size_t scheme = target.find("://");
   if (scheme == std::string_view::npos || target.starts_with('/')) return target;

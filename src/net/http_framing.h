@@ -16,6 +16,9 @@ namespace truevec::net_internal {
 // HTTP/1.0, a Host field too many, none in HTTP/1.1, or one that can be no host.
 std::optional<std::pair<int, std::string>> FramingFault(const boost::beast::http::request_header<>& header);
 
+// All fields of that name as one list (RFC 9110 5.3).
+std::string FieldList(const boost::beast::http::fields& fields, boost::beast::http::field name);
+
 // "http://host/path?query" as "/path?query"; other targets as they are. Borrows.
 std::string_view OriginForm(std::string_view target);
 

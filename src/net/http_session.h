@@ -189,7 +189,9 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     const bool has_body = parser_->content_length().value_or(0) > 0 || parser_->chunked();
     body_since_ = Clock::now();
     SetDeadline(TransferTime(0));
-    if (has_body && beast::iequals(message[http::field::expect], "100-continue")) return Continue();
+    // HTTP/1.0 has no interim replies (RFC 9110 10.1.1).
+    const bool waits = version_ >= 11 && beast::iequals(message[http::field::expect], "100-continue");
+    if (has_body && waits) return Continue();
     ReadBody();
   }
 
@@ -207,8 +209,8 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     keep_alive_ = message.keep_alive();
     head_ = message.method() == http::verb::head;
     version_ = message.version();
-    coding_ = shared_->options.compress ? ChooseCoding(message[http::field::accept_encoding]) : "";
-    body_coding_ = message[http::field::content_encoding];
+    coding_ = shared_->options.compress ? ChooseCoding(FieldList(message, http::field::accept_encoding)) : "";
+    body_coding_ = FieldList(message, http::field::content_encoding);
     request_ = {};
     request_.method = std::string(message.method_string());
     const std::string_view target = OriginForm(message.target());

@@ -28,7 +28,8 @@ std::string_view KeyOf(const ServerRequest& request) {
   return given.substr(kScheme.size());
 }
 
-std::string PercentDecode(std::string_view text) {
+// RFC 3986 2.1. Nothing when a '%' is not followed by two hexadecimal digits.
+std::optional<std::string> PercentDecode(std::string_view text) {
   std::string out;
   const auto digit = [](char c) {
     return c >= '0' && c <= '9'   ? c - '0'
@@ -37,16 +38,24 @@ std::string PercentDecode(std::string_view text) {
                                   : -1;
   };
   for (size_t i = 0; i < text.size(); ++i) {
-    const int high = text[i] == '%' && i + 2 < text.size() ? digit(text[i + 1]) : -1;
-    const int low = high >= 0 ? digit(text[i + 2]) : -1;
-    if (low >= 0) {
-      out += static_cast<char>(high * 16 + low);
-      i += 2;
-    } else {
+    if (text[i] != '%') {
       out += text[i];
+      continue;
     }
+    const int high = i + 2 < text.size() ? digit(text[i + 1]) : -1;
+    const int low = high >= 0 ? digit(text[i + 2]) : -1;
+    if (low < 0) return std::nullopt;
+    out += static_cast<char>(high * 16 + low);
+    i += 2;
   }
   return out;
+}
+
+// A client that joins "http://host/" and "/embed" asks for "//embed"; others end with a slash.
+std::string WithoutExtraSlashes(std::string_view path) {
+  while (path.starts_with("//")) path.remove_prefix(1);
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  return std::string(path);
 }
 
 }  // namespace
@@ -102,7 +111,7 @@ const Route* App::FindRoute(const std::string& method, const std::string& path, 
                           : path.size() > open && path.compare(0, open, pattern.substr(0, open)) == 0;
     if (!same) continue;
     if (method == route.method || (method == "HEAD" && route.method == std::string_view("GET"))) {
-      if (open != std::string_view::npos) *rest = PercentDecode(std::string_view(path).substr(open));
+      if (open != std::string_view::npos) *rest = path.substr(open);
       return &route;
     }
     if (allowed->find(route.method) == std::string::npos)
@@ -146,8 +155,13 @@ std::string App::ErrorBody(int status, const std::string& message, const std::st
 }
 
 void App::Handle(ServerRequest request, std::shared_ptr<HttpExchange> exchange) {
+  auto path = PercentDecode(request.path);
+  if (path.has_value()) request.path = WithoutExtraSlashes(*path);
   const auto call = std::make_shared<Call>(this, std::move(request), std::move(exchange));
   const ServerRequest& asked = call->request();
+  if (!path.has_value()) {
+    return call->Fail({ErrorKind::kMalformed, "a % of the path is not followed by two hexadecimal digits"});
+  }
   std::string allowed;
   if (asked.path == "/metrics" && !options_.metrics) return call->Fail({ErrorKind::kNoRoute, "metrics are off"});
   call->route_ = FindRoute(asked.method, asked.path, &allowed, &call->path_rest_);
@@ -170,7 +184,7 @@ void App::Handle(ServerRequest request, std::shared_ptr<HttpExchange> exchange) 
     call->headers_["www-authenticate"] = "Bearer";
     return call->Fail({ErrorKind::kUnauthorized, "missing or wrong API key; expected Authorization: Bearer KEY"});
   }
-  if (call->route_->access == Access::kInference && !ready()) {
+  if (IsInference(call->route_->access) && !ready()) {
     ApiError error{ErrorKind::kUnavailable, draining_ ? "the server is stopping" : "the model is loading"};
     error.retry_after = std::chrono::seconds(1);
     return call->Fail(error);

@@ -54,7 +54,9 @@ enum class Access {
   kOpen,       // no key, also while loading
   kGuarded,    // key, also while loading
   kInference,  // key, and the models must be loaded
+  kQueued,     // as kInference; waits in the queue with no more tokens than its body has bytes
 };
+inline bool IsInference(Access access) { return access == Access::kInference || access == Access::kQueued; }
 
 struct Route {
   const char* method;
@@ -90,7 +92,7 @@ class Call : public std::enable_shared_from_this<Call> {
   const Route& route() const { return *route_; }
   const ModelSet& models() const { return *models_; }
   InputLimits limits() const;
-  // What a trailing "{name}" of the route's path stands for, percent-decoded.
+  // What a trailing "{name}" of the route's path stands for.
   const std::string& path_rest() const { return path_rest_; }
 
   // The model of that name, or for "" the first that has the ability.

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/unique_keys.h"
 #include "server/app.h"
-#include "server/duplicate_keys.h"
 
 namespace truevec {
 namespace {
@@ -123,7 +123,7 @@ void Call::Reply(ServerResponse response) {
   record_.dialect = route_ == nullptr ? "" : route_->dialect->name;
   record_.status = response.status;
   record_.duration = std::chrono::steady_clock::now() - request_.received;
-  if (route_ == nullptr || route_->access == Access::kInference) {
+  if (route_ == nullptr || IsInference(route_->access)) {
     app_->metrics().AddRequest(path, response.status, error_kind_, record_.duration, record_.texts > 1);
   }
   app_->telemetry().Record(std::move(record_));
@@ -158,13 +158,15 @@ void Call::Fail(const ApiError& what) {
 
 void Call::ReadBodyAndRun() {
   if (route_->body == nullptr) return Run(JsonRef());
-  const auto document = JsonFile::Parse(request_.body, "body", Code::kBadInput);
-  if (!document.ok()) return Fail({ErrorKind::kMalformed, document.status().message()});
-  if (const auto key = DuplicateKey(request_.body); key.has_value()) {
-    return Fail({ErrorKind::kMalformed, "body: \"" + *key + "\" is given twice in one object"});
+  // At overload most requests end here: not reading them leaves the time to those that are served.
+  if (route_->access == Access::kQueued) {
+    const auto refusal = app_->scheduler().RefusalOfAny(request_.body.size());
+    if (refusal.has_value()) return Fail(ErrorOf(*refusal));
   }
+  const auto document = ParseJsonWithUniqueKeys(request_.body, "body");
+  if (!document.ok()) return Fail({ErrorKind::kMalformed, document.status().message()});
   request_.body = std::string();
-  Run(document->root());
+  Run(JsonRef(&*document, "body"));
 }
 
 void Call::Run(const JsonRef& document) {

@@ -150,7 +150,7 @@ void Embed(const CallPtr& call, const Body& body, bool v1) {
   task.texts = std::move(*texts);
   if (auto fault = ReadEncode(body, *served.model, &task)) return call->Fail(*fault);
   EmbedReply reply{served.model, {}, {}, v1};
-  for (const std::string& type : body.Strings("embedding_types")) {
+  for (const std::string& type : body.Choices("embedding_types")) {
     if (auto fault = CheckFormat(*served.model, FormatByName(type), task.embed)) return call->Fail(*fault);
     if (std::find(reply.types.begin(), reply.types.end(), type) == reply.types.end()) reply.types.push_back(type);
   }
@@ -243,8 +243,9 @@ const Dialect kCohere{"cohere", nullptr, WriteError};
 
 std::vector<Route> CohereRoutes() {
   constexpr Access kAsk = Access::kInference;
-  return {{"POST", "/v2/embed", kAsk, &kCohere, &kEmbed, EmbedV2, "Vectors of texts, by type.", kEmbedReply},
-          {"POST", "/v1/embed", kAsk, &kCohere, &kEmbed, EmbedV1, "Vectors of texts.", kEmbedReply},
+  constexpr Access kQueue = Access::kQueued;
+  return {{"POST", "/v2/embed", kQueue, &kCohere, &kEmbed, EmbedV2, "Vectors of texts, by type.", kEmbedReply},
+          {"POST", "/v1/embed", kQueue, &kCohere, &kEmbed, EmbedV1, "Vectors of texts.", kEmbedReply},
           {"POST", "cohere:/v1/rerank", kAsk, &kCohere, &kRerank, RerankFull, "Documents, best first.", kRerankReply},
           {"POST", "cohere:/rerank", kAsk, &kCohere, &kRerank, RerankPlain, "Documents, best first.", kRerankReply}};
 }

@@ -132,8 +132,9 @@ const Dialect kLlamaCpp{"llamacpp", StatusOf, WriteError};
 
 std::vector<Route> LlamaCppRoutes() {
   constexpr Access kAsk = Access::kInference;
+  constexpr Access kQueue = Access::kQueued;
   return {
-      {"POST", "/embedding", kAsk, &kLlamaCpp, &kEmbedding, Embedding, "Vectors of texts, nested.", kEmbeddingReply},
+      {"POST", "/embedding", kQueue, &kLlamaCpp, &kEmbedding, Embedding, "Vectors of texts, nested.", kEmbeddingReply},
       {"POST", "llamacpp:/tokenize", kAsk, &kLlamaCpp, &kTokenize, Tokenize, "Token ids of a text.", kTokensReply},
       {"POST", "llamacpp:/detokenize", kAsk, &kLlamaCpp, &kDetokenize, Detokenize, "The text of token ids.",
        kContentReply},

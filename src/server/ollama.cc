@@ -77,12 +77,13 @@ void Embeddings(const CallPtr& call, const Body& body) {
 }
 
 json::object Details(const ServingModel& model) {
+  const char* level = model.dtype() == "bfloat16" ? "BF16" : model.dtype() == "int8" ? "INT8" : "F32";
   return {{"parent_model", ""},
           {"format", "safetensors"},
           {"family", model.architecture()},
           {"families", json::array{json::value(model.architecture())}},
           {"parameter_size", std::to_string(model.parameters() / 1000000) + "M"},
-          {"quantization_level", "F32"}};
+          {"quantization_level", level}};
 }
 
 json::object Tag(const CallPtr& call, const ServedModel& served) {
@@ -149,9 +150,10 @@ const Dialect kOllama{"ollama", StatusOf, WriteError};
 
 std::vector<Route> OllamaRoutes() {
   constexpr Access kAsk = Access::kInference;
+  constexpr Access kQueue = Access::kQueued;
   return {
-      {"POST", "/api/embed", kAsk, &kOllama, &kEmbed, Embed, "Vectors of texts.", kEmbedReply},
-      {"POST", "/api/embeddings", kAsk, &kOllama, &kEmbeddings, Embeddings, "The vector of a text.", kEmbeddingReply},
+      {"POST", "/api/embed", kQueue, &kOllama, &kEmbed, Embed, "Vectors of texts.", kEmbedReply},
+      {"POST", "/api/embeddings", kQueue, &kOllama, &kEmbeddings, Embeddings, "The vector of a text.", kEmbeddingReply},
       {"GET", "/api/tags", Access::kOpen, &kOllama, nullptr, Tags, "The served models.", kTagsReply},
       {"GET", "/api/ps", Access::kOpen, &kOllama, nullptr, Running, "The loaded models.", kTagsReply},
       {"POST", "/api/show", kAsk, &kOllama, &kShow, Show, "One model.", kAnyReply},

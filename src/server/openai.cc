@@ -142,7 +142,7 @@ const Schema& OpenAiEmbeddingsSchema() { return kEmbeddings; }
 void OpenAiEmbeddings(const CallPtr& call, const Body& body) { Embeddings(call, body); }
 
 std::vector<Route> OpenAiRoutes() {
-  return {{"POST", "/v1/embeddings", Access::kInference, &kOpenAi, &kEmbeddings, Embeddings, "Vectors of texts.",
+  return {{"POST", "/v1/embeddings", Access::kQueued, &kOpenAi, &kEmbeddings, Embeddings, "Vectors of texts.",
            kEmbeddingsReply},
           {"GET", "/v1/models", Access::kOpen, &kOpenAi, nullptr, Models, "The served models.", kModelsReply},
           {"GET", "/v1/models/{model}", Access::kOpen, &kOpenAi, nullptr, OneModel, "One served model.", kModelReply},

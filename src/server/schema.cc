@@ -214,6 +214,12 @@ std::vector<std::string> Body::Strings(std::string_view name) const {
   return strings;
 }
 
+std::vector<std::string> Body::Choices(std::string_view name) const {
+  std::vector<std::string> strings = Strings(name);
+  for (std::string& text : strings) text = Lower(std::move(text));
+  return strings;
+}
+
 Expected<std::vector<TaskText>> Body::Texts(std::string_view name, const InputLimits& limits) const {
   const JsonRef value = root_[name];
   if (value.is_string()) return std::vector<TaskText>{{value.String().value()}};

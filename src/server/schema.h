@@ -67,6 +67,8 @@ class Body {
   std::optional<bool> Bool(std::string_view name) const;
   std::optional<int64_t> Int(std::string_view name) const;
   std::vector<std::string> Strings(std::string_view name) const;
+  // As Choice, for kStrings.
+  std::vector<std::string> Choices(std::string_view name) const;
   Body Object(std::string_view name) const { return Body(root_[name]); }
   // kTexts, kStrings or kInputs. An empty list is kEmpty, too many texts kTooMany.
   Expected<std::vector<TaskText>> Texts(std::string_view name, const InputLimits& limits) const;

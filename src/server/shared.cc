@@ -68,12 +68,13 @@ std::vector<SharedPath> SharedPaths() {
 
 std::vector<Route> SharedRoutes() {
   constexpr Access kAsk = Access::kInference;
+  constexpr Access kQueue = Access::kQueued;
   return {{"POST", "/rerank", kAsk, &kTei, &kShared, Rerank, "Documents, best first: TEI's or Cohere's.", kAnyBody},
           {"POST", "/reranking", kAsk, &kTei, &kShared, Rerank, "As /rerank.", kAnyBody},
           {"POST", "/v1/rerank", kAsk, &kCohere, &kShared, RerankVersioned, "Documents, best first.", kAnyBody},
           {"POST", "/v1/reranking", kAsk, &kCohere, &kShared, RerankVersioned, "As /v1/rerank.", kAnyBody},
           {"POST", "/v2/rerank", kAsk, &kCohere, &kShared, RerankVersioned, "Documents, best first.", kAnyBody},
-          {"POST", "/embeddings", kAsk, &kOpenAi, &kShared, Embeddings, "OpenAI's or llama.cpp's.", kAnyBody},
+          {"POST", "/embeddings", kQueue, &kOpenAi, &kShared, Embeddings, "OpenAI's or llama.cpp's.", kAnyBody},
           {"POST", "/tokenize", kAsk, &kTei, &kShared, Tokenize, "TEI's, llama.cpp's or vLLM's.", kAnyBody},
           {"POST", "/detokenize", kAsk, &kLlamaCpp, &kShared, Detokenize, "llama.cpp's or vLLM's.", kAnyBody},
           {"POST", "/", kAsk, &kTei, &kShared, Root, "What the body asks for.", kAnyBody},

@@ -383,7 +383,7 @@ void Info(const CallPtr& call, const Body&) {
   const SchedulerOptions& queue = call->app().scheduler().options();
   call->ReplyJson(json::object{{"model_id", (*found)->id()},
                                {"model_sha", nullptr},
-                               {"model_dtype", "float32"},
+                               {"model_dtype", model.dtype()},
                                {"served_model_name", (*found)->id()},
                                {"model_type", ModelType(model)},
                                {"max_concurrent_requests", queue.max_queue_texts},
@@ -420,12 +420,13 @@ const Dialect kTei{"tei", StatusOf, WriteError};
 
 std::vector<Route> TeiRoutes() {
   constexpr Access kAsk = Access::kInference;
-  return {{"POST", "/embed", kAsk, &kTei, &kEmbed, Embed, "Vectors of texts.", kVectors},
-          {"POST", "/embed_all", kAsk, &kTei, &kEmbedAll, EmbedAll, "A vector for each token.", kTokenVectors},
-          {"POST", "/embed_sparse", kAsk, &kTei, &kEmbedAll, EmbedSparse, "Sparse vectors.", kSparseReply},
+  constexpr Access kQueue = Access::kQueued;
+  return {{"POST", "/embed", kQueue, &kTei, &kEmbed, Embed, "Vectors of texts.", kVectors},
+          {"POST", "/embed_all", kQueue, &kTei, &kEmbedAll, EmbedAll, "A vector for each token.", kTokenVectors},
+          {"POST", "/embed_sparse", kQueue, &kTei, &kEmbedAll, EmbedSparse, "Sparse vectors.", kSparseReply},
           {"POST", "tei:/rerank", kAsk, &kTei, &kRerank, Rerank, "Documents, best first.", kRanks},
-          {"POST", "/predict", kAsk, &kTei, &kPredict, Predict, "Labels with their scores.", kList},
-          {"POST", "/similarity", kAsk, &kTei, &kSimilarity, Similarity, "Cosines with one sentence.", kNumbers},
+          {"POST", "/predict", kQueue, &kTei, &kPredict, Predict, "Labels with their scores.", kList},
+          {"POST", "/similarity", kQueue, &kTei, &kSimilarity, Similarity, "Cosines with one sentence.", kNumbers},
           {"POST", "tei:/tokenize", kAsk, &kTei, &kTokenize, Tokenize, "Tokens of texts.", kList},
           {"POST", "/decode", kAsk, &kTei, &kDecode, Decode, "Texts of token ids.", kTexts},
           {"GET", "/info", Access::kInference, &kTei, nullptr, Info, "The model and the limits.", kInfo}};

@@ -260,8 +260,9 @@ const Dialect kVllm{"vllm", StatusOf, WriteError};
 
 std::vector<Route> VllmRoutes() {
   constexpr Access kAsk = Access::kInference;
-  return {{"POST", "/pooling", kAsk, &kVllm, &kPooling, Pooling, "Vectors, token vectors or labels.", kListReply},
-          {"POST", "/classify", kAsk, &kVllm, &kClassify, Classify, "The label of texts.", kClassifyReply},
+  constexpr Access kQueue = Access::kQueued;
+  return {{"POST", "/pooling", kQueue, &kVllm, &kPooling, Pooling, "Vectors, token vectors or labels.", kListReply},
+          {"POST", "/classify", kQueue, &kVllm, &kClassify, Classify, "The label of texts.", kClassifyReply},
           {"POST", "/score", kAsk, &kVllm, &kScore, Score, "Scores of pairs.", kListReply},
           {"POST", "/v1/score", kAsk, &kVllm, &kScore, Score, "Scores of pairs.", kListReply},
           {"POST", "vllm:/tokenize", kAsk, &kVllm, &kTokenize, Tokenize, "Token ids of a text.", kAnyReply},

@@ -84,7 +84,7 @@ void Ready(const CallPtr& call, const Body& body) {
 const Dialect kWeaviate{"weaviate", nullptr, WriteError};
 
 std::vector<Route> WeaviateRoutes() {
-  return {{"POST", "/vectors", Access::kInference, &kWeaviate, &kVectors, Vectors, "The vector of a text.", kObject},
+  return {{"POST", "/vectors", Access::kQueued, &kWeaviate, &kVectors, Vectors, "The vector of a text.", kObject},
           {"GET", "/meta", Access::kOpen, &kWeaviate, nullptr, Meta, "The model.", kObject},
           {"GET", "/.well-known/live", Access::kOpen, &kWeaviate, nullptr, Live, "The process runs.", nullptr},
           {"GET", "/.well-known/ready", Access::kOpen, &kWeaviate, nullptr, Ready, "Ready for requests.", nullptr}};

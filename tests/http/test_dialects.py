@@ -211,6 +211,8 @@ class DialectTest(ServeCase):
         self.assertIn("message", self.post("/v2/embed", {"texts": []}, expect=400))
         self.post("/v2/embed", {"texts": ["a " * 5000], "truncate": "NONE"}, expect=400)
         self.post("/v2/embed", {"texts": ["a"], "embedding_types": ["half"]}, expect=400)
+        reply = self.post("/v2/embed", {"texts": ["a"], "embedding_types": ["BASE64", "Float"]})["embeddings"]
+        self.assertEqual([base64.b64decode(one) for one in reply["base64"]], [bits(one) for one in reply["float"]])
 
     def test_ollama(self):
         options = {name: None for name in ("num_ctx", "seed", "temperature")}

@@ -94,10 +94,20 @@ class HostileTest(ServeCase):
             raw = whole[:-1] + "," + json.dumps(key) + ":" + json.dumps(route["body"][key]) + "}"
             body, about = self.refused(route, raw, {400})
             self.assertTrue(SHAPES[route["errors"]](body), about)
-            self.assertIn("twice", str(body), about)
+            self.assertIn(f"body: {key} is given twice", str(body), about)
         nested = '{"model":"prompts","input":"a","options":{"num_ctx":1,"num\\u005fctx":2}}'
-        self.assertEqual(self.connection.post("/api/embed", nested)[0], 400)
+        status, body, _ = self.connection.post("/api/embed", nested)
+        self.assertEqual((status, body["error"]), (400, "body: options.num_ctx is given twice"))
         self.assertEqual(self.connection.post("/api/embed", nested.replace("u005fctx", "u005fctz"))[0], 200)
+
+    def test_infinite_numbers(self):
+        for number in ("1e999", "-1e999"):
+            for path in ("/v1/embeddings", "/embed"):
+                raw = '{"inputs":"a","input":"a","dimensions":%s}' % number
+                status, body, _ = self.connection.post(path, raw)
+                self.assertEqual(status, 400 if path != "/embed" else 422, body)
+                message = body["error"] if path == "/embed" else body["error"]["message"]
+                self.assertIn("expected an integer, got a number beyond what a double holds", message)
 
     def test_wrong_values(self):
         for route in ROUTES:
@@ -197,6 +207,15 @@ WIRE = {  # name: bytes, statuses of all replies. After a request that cannot be
                                        b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", [200]),
     "absolute target": (b"GET http://a.example/live HTTP/1.1\r\nHost: a.example\r\n\r\n", [200]),
     "dots": (b"GET /../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n", [404]),
+    "slashes too many": (embed(LENGTH).replace(b"/embed", b"//embed/"), [200]),
+    "slashes at the end": (b"GET /docs/ HTTP/1.1\r\nHost: a\r\n\r\n" + GET.replace(b"/live", b"/v1/models/"), [200, 200]),
+    "a slash inside": (b"GET /v1//models HTTP/1.1\r\nHost: a\r\n\r\n", [404]),
+    "escaped path": (embed(LENGTH).replace(b"/embed", b"/%65mb%65d"), [200]),
+    "escaped twice": (embed(LENGTH).replace(b"/embed", b"/%2565mbed") + GET, [404, 200]),
+    "escape cut short": (embed(LENGTH).replace(b"/embed", b"/embe%6"), [400]),
+    "escape that is none": (embed(LENGTH).replace(b"/embed", b"/embe%6g") + GET, [400, 200]),
+    "escaped NUL": (b"GET /live%00 HTTP/1.1\r\nHost: a\r\n\r\n", [404]),
+    "escaped question mark": (b"GET /live%3Fa HTTP/1.1\r\nHost: a\r\n\r\n", [404]),
     "CONNECT": (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", [404]),
     "empty lines before a request": (b"\r\n\r\n" + GET + b"\r\n" + embed(LENGTH) + b"\r\n" + GET, [200, 200, 200]),
     "a thousand at once": (GET * 1000, [200] * 1000),
@@ -207,6 +226,10 @@ WIRE = {  # name: bytes, statuses of all replies. After a request that cannot be
     "gzip bomb": (coded(b"gzip", gzip.compress(b" " * 50_000_000)), [413]),
     "gzip in gzip bomb": (coded(b"gzip, gzip", gzip.compress(gzip.compress(b" " * 50_000_000))), [413]),
     "many codings": (coded(b"gzip, " * 400 + b"gzip", BODY), [415]),
+    "codings in two fields": (coded(b"gzip\r\nContent-Encoding: zstd", BODY), [400]),
+    "gzip in two fields": (coded(b"gzip\r\nContent-Encoding: gzip", gzip.compress(gzip.compress(BODY))), [200]),
+    "expectation in HTTP/1.0": (embed(LENGTH + b"Expect: 100-continue\r\n", version=b"HTTP/1.0"), [200]),
+    "expectation": (embed(LENGTH + b"Expect: 100-continue\r\n"), [100, 200]),
     "only half a request": (embed(LENGTH, BODY[:5]), []),
 }
 

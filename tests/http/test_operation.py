@@ -90,6 +90,13 @@ class OperationTest(unittest.TestCase):
         self.assertEqual(reply["embeddings"]["int8"], want)
         self.assertEqual(reply["embeddings"]["uint8"], [[value + 128 for value in row] for row in want])
 
+    def test_names_what_it_computes_in(self):
+        server = Server("--dtype", "bfloat16")
+        self.assertEqual(server.request("GET", "/info")[1]["model_dtype"], "bfloat16")
+        tag = server.request("GET", "/api/tags")[1]["models"][0]
+        self.assertEqual(tag["details"]["quantization_level"], "BF16")
+        self.assertEqual(server.stop(), 0)
+
     def test_overload(self):
         server = Server("--max-queue", "40", "--threads", "1")
         text = "word " * 60
