@@ -110,7 +110,7 @@ Result<LoadedModel> LoadModel(ConfigReader& config, WeightScope weights, const M
   TV_ASSIGN_OR_RETURN(const std::string model_type, config.String({"model_type"}));
   for (const std::string_view key : kHarmlessKeys) config.Ignore({key});
   for (const Architecture& row : kArchitectures) {
-    if (row.model_type == model_type) return row.load(config, weights, options);
+    if (row.model_type == model_type) return row.load(config, std::move(weights), options);
   }
   std::string known;
   for (const std::string& name : SupportedModelTypes()) known += (known.empty() ? "" : ", ") + name;
