@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 WORDS = ("the of and to in is that for it as was with be by on not he his but at are this have from or had an they "
@@ -97,10 +98,10 @@ class Bench:
 
     def overload(self, figures):
         """Long enough to fill the queue; beside the capacity just before and after, for the machine may change."""
-        seconds = max(8, self.options.seconds)
-        before = self.load("texts", "closed loop, 32 clients, again", clients=32)["ok_per_second"]
-        result = self.load("texts", "open loop, 5 x capacity", seconds=seconds, rate=before * 5)
-        after = self.load("texts", "closed loop, 32 clients, after it", clients=32)["ok_per_second"]
+        seconds = max(4, self.options.seconds)
+        before = self.load("texts", "closed loop, 32 clients, again", seconds=seconds, clients=32)["goodput"]
+        result = self.load("texts", "open loop, 5 x capacity", seconds=2 * seconds, rate=before * 5)
+        after = self.load("texts", "closed loop, 32 clients, after it", seconds=seconds, clients=32)["goodput"]
         figures["goodput_at_5"] = 2 * result["goodput"] / (before + after)
         figures["refused_at_5"] = result["refused"]
 
@@ -112,6 +113,20 @@ class Bench:
     def memory(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024
+
+    def soak(self, seconds):
+        """MiB at eleven points of the time."""
+        samples, done = [self.memory()], threading.Event()
+
+        def watch():
+            while not done.wait(seconds / 10):
+                samples.append(self.memory())
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        self.load("mixed", f"soak, {seconds / 60:g} minutes", seconds=seconds, clients=32)
+        done.set()
+        watcher.join()
+        return [round(sample, 1) for sample in samples]
 
     def connections(self):
         before = self.memory()
@@ -174,10 +189,7 @@ def main():
     figures["served_over_offline"] = capacity / offline
     figures["idle_2000_connections_mib"], figures["burst_256_seconds"] = bench.connections()
     if options.soak > 0:
-        before = bench.memory()
-        options.seconds = options.soak * 60
-        bench.load("mixed", f"soak, {options.soak} minutes", clients=32)
-        figures["soak_rss_mib"] = [before, bench.memory()]
+        figures["soak_rss_mib"] = bench.soak(options.soak * 60)
     bench.stop(signal.SIGKILL)
     figures["first_ready_seconds"], figures["restart_ready_seconds"] = ready, bench.start()
     bench.stop()
