@@ -6,11 +6,13 @@
 
 Each engine is a process of its own (worker.py), loaded once. In every round each engine runs the workload in turn, often
 enough that a sample takes a fifth of a second, while the others are stopped; figures are medians over the rounds, ratios
-are taken within a round. tokens/s is by wall time; CPU time is what to trust on a machine that does other work. Cosines
-are against sentence-transformers in float64, one text at a time. What cannot run here is listed with its reason.
+are taken within a round; short workloads get four times as many rounds. tokens/s is by wall time; CPU time is what to trust
+on a machine that does other work. Cosines are against sentence-transformers in float64, one text at a time. What cannot
+run here is listed with its reason.
 
 --plot: truevec alone (plot.py)."""
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -28,6 +30,7 @@ DEFAULT = ("truevec,sentence-transformers,onnxruntime,openvino-f32,ctranslate2,v
            "vllm-bfloat16,truevec-int8,onnxruntime-int8,ctranslate2-int8")
 TEXTS = "query,8x32,64x256,mixed400,mixed4000"  # all start from raw text
 SAMPLE_SECONDS = 0.2
+SHORT_ROUNDS = 4  # times as many rounds where every engine needs several passes for a sample
 WARM_UP_BELOW = 2  # seconds: longer passes warm themselves up
 
 
@@ -51,6 +54,8 @@ def measure(engines, workload, texts, tokens, repeats, turns, failures):
     # A long pass of the warm-up counts as a round if it was one for every engine.
     if not all(samples.values()):
         samples = {name: [] for name in samples}
+    if all(passes[name] > 1 for name in passes):
+        repeats *= SHORT_ROUNDS
     while engines and len(samples[engines[0].name]) < repeats:
         turns.take()
         for engine in list(engines):
@@ -66,6 +71,12 @@ def shape_model(options):
     made = subprocess.run([sys.executable, ROOT / "tools/make_shape.py", options.model_shape, "--model", options.model,
                            "--cache", options.cache.parent], check=True, stdout=subprocess.PIPE, text=True)
     return made.stdout.strip()
+
+
+def conversions_of(model):
+    """A folder's name for what engines convert the model to: another one when the weights are others."""
+    about = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(model.glob("*.*"))]
+    return f"{model.name}-{hashlib.sha256(repr((str(model), about)).encode()).hexdigest()[:12]}"
 
 
 def parse():
@@ -94,7 +105,7 @@ def parse():
     options.cache.mkdir(parents=True, exist_ok=True)
     if options.model_shape:
         options.model = shape_model(options)
-    options.cache = options.cache / Path(options.model).resolve().name  # what engines convert the model to
+    options.cache = options.cache / conversions_of(Path(options.model).resolve())
     options.cache.mkdir(parents=True, exist_ok=True)
     return options
 
@@ -127,12 +138,11 @@ def main():
     with shared(options.lock):
         tokens = {name: count_tokens(lines, options) for name, lines in texts.items()}
         expected, reference = reference_vectors(fidelity_texts, options)
-    for name in options.engines.split(","):
-        try:
-            with shared(options.lock):
+        for name in options.engines.split(","):
+            try:
                 engines.append(Engine(name, options))
-        except RuntimeError as error:
-            failures.append(str(error))
+            except RuntimeError as error:
+                failures.append(str(error))
     turns.take()
     fidelity = cosines(engines, fidelity_texts, expected, failures)
     rows = []
