@@ -25,7 +25,7 @@ def neon(source, build):
 def emulated(source, build, tables):
     build.mkdir(parents=True, exist_ok=True)
     program = build / "kernel_bits_emulated"
-    flags = ["-std=c++20", "-O1", "-ffp-contract=off", "-mavx2", "-mfma", "-Wno-psabi", "-DTRUEVEC_SIMDE"]
+    flags = ["-std=c++20", "-O0", "-ffp-contract=off", "-mavx2", "-mfma", "-Wno-psabi", "-DTRUEVEC_SIMDE"]
     files = [*(f"src/kernels/isa_{name}.cc" for name in ("avx512_bf16", "avx512_vnni", "avx512", "avx_vnni", "avx2", "scalar")),
              "src/kernels/dispatch.cc", "tests/isa/kernel_bits.cc"]
     subprocess.run(["g++", *flags, f"-I{source}/src", *(str(source / f) for f in files), "-o", str(program)], check=True)
