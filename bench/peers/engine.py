@@ -81,7 +81,7 @@ class Engine:
 class Turns:
     """Exclusive locks on files, so that measurements on one machine take turns; given back after `seconds`."""
 
-    def __init__(self, files, seconds=100):
+    def __init__(self, files, seconds=120):
         self.files, self.seconds, self.held, self.since = files, seconds, [], 0
 
     def take(self):
@@ -118,7 +118,7 @@ def shared(files):
 def reference_vectors(texts, options):
     """sentence-transformers, one text at a time, in float64 where that fits, else float32; kept in the cache."""
     name = "reference" if wanted_memory("reference", options.model) < available_memory() else "reference-float32"
-    key = hashlib.sha256(json.dumps([texts, Path(options.model).stat().st_mtime_ns]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]
     path = options.cache / f"{name}-{key}.npy"
     if not path.exists():
         engine = Engine(name, options)

@@ -11,6 +11,7 @@ are against sentence-transformers in float64, one text at a time. What cannot ru
 
 --plot: truevec alone (plot.py)."""
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -68,6 +69,12 @@ def shape_model(options):
     return made.stdout.strip()
 
 
+def conversions_of(model):
+    """A folder's name for what engines convert the model to: another one when the weights are others."""
+    about = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(model.glob("*.*"))]
+    return f"{model.name}-{hashlib.sha256(repr((str(model), about)).encode()).hexdigest()[:12]}"
+
+
 def parse():
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "truevec/peers"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -94,7 +101,7 @@ def parse():
     options.cache.mkdir(parents=True, exist_ok=True)
     if options.model_shape:
         options.model = shape_model(options)
-    options.cache = options.cache / Path(options.model).resolve().name  # what engines convert the model to
+    options.cache = options.cache / conversions_of(Path(options.model).resolve())
     options.cache.mkdir(parents=True, exist_ok=True)
     return options
 
@@ -127,12 +134,11 @@ def main():
     with shared(options.lock):
         tokens = {name: count_tokens(lines, options) for name, lines in texts.items()}
         expected, reference = reference_vectors(fidelity_texts, options)
-    for name in options.engines.split(","):
-        try:
-            with shared(options.lock):
+        for name in options.engines.split(","):
+            try:
                 engines.append(Engine(name, options))
-        except RuntimeError as error:
-            failures.append(str(error))
+            except RuntimeError as error:
+                failures.append(str(error))
     turns.take()
     fidelity = cosines(engines, fidelity_texts, expected, failures)
     rows = []

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 ENGINE, MODEL, THREADS, CACHE, LIBRARY = sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]), sys.argv[5]
-# Python's own pools must not add threads.
-os.environ.update(OMP_NUM_THREADS=str(THREADS), MKL_NUM_THREADS=str(THREADS), TOKENIZERS_PARALLELISM="false",
-                  HF_HUB_OFFLINE="1")
+# Every pool has as many threads as are asked for.
+os.environ.update(OMP_NUM_THREADS=str(THREADS), MKL_NUM_THREADS=str(THREADS), RAYON_NUM_THREADS=str(THREADS),
+                  TOKENIZERS_PARALLELISM=str(THREADS > 1).lower(), HF_HUB_OFFLINE="1")
 import numpy as np  # noqa: E402
 
 BATCH = 32
@@ -203,7 +203,9 @@ def vllm(dtype):
     import torch
     from vllm import LLM
     torch.set_num_threads(THREADS)
-    engine = LLM(MODEL, runner="pooling", dtype=dtype, enforce_eager=True, disable_log_stats=True)
+    positions = json.loads(Path(MODEL, "config.json").read_text()).get("max_position_embeddings", 512)
+    longest = {} if positions <= 4096 else {"max_model_len": 4096}  # else its cache of keys asks for gigabytes
+    engine = LLM(MODEL, runner="pooling", dtype=dtype, enforce_eager=True, disable_log_stats=True, **longest)
     torch.set_num_threads(THREADS)
     tokenized = Tokenized()
 
