@@ -6,8 +6,9 @@
 
 Each engine is a process of its own (worker.py), loaded once. In every round each engine runs the workload in turn, often
 enough that a sample takes a fifth of a second, while the others are stopped; figures are medians over the rounds, ratios
-are taken within a round. tokens/s is by wall time; CPU time is what to trust on a machine that does other work. Cosines
-are against sentence-transformers in float64, one text at a time. What cannot run here is listed with its reason.
+are taken within a round; short workloads get four times as many rounds. tokens/s is by wall time; CPU time is what to trust
+on a machine that does other work. Cosines are against sentence-transformers in float64, one text at a time. What cannot
+run here is listed with its reason.
 
 --plot: truevec alone (plot.py)."""
 import argparse
@@ -29,6 +30,7 @@ DEFAULT = ("truevec,sentence-transformers,onnxruntime,openvino-f32,ctranslate2,v
            "vllm-bfloat16,truevec-int8,onnxruntime-int8,ctranslate2-int8")
 TEXTS = "query,8x32,64x256,mixed400,mixed4000"  # all start from raw text
 SAMPLE_SECONDS = 0.2
+SHORT_ROUNDS = 4  # times as many rounds where every engine needs several passes for a sample
 WARM_UP_BELOW = 2  # seconds: longer passes warm themselves up
 
 
@@ -52,6 +54,8 @@ def measure(engines, workload, texts, tokens, repeats, turns, failures):
     # A long pass of the warm-up counts as a round if it was one for every engine.
     if not all(samples.values()):
         samples = {name: [] for name in samples}
+    if all(passes[name] > 1 for name in passes):
+        repeats *= SHORT_ROUNDS
     while engines and len(samples[engines[0].name]) < repeats:
         turns.take()
         for engine in list(engines):
