@@ -69,7 +69,7 @@ def draw(report, path):
         above.legend(frameon=False)
         below.semilogx(tokens, [row["peak"] / 1e6 for row in rows], "o-", color="#a8481f", markersize=4)
         below.set_ylabel("peak memory, MB")
-        below.set_ylim(bottom=0)
+        below.set_ylim(0, 1.1e-6 * max(row["peak"] for row in rows))
         below.set_xlabel(titles[against])
         for axis in (above, below):
             axis.set_xticks(tokens, minor=False)
