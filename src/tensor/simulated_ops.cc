@@ -142,11 +142,17 @@ void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix o
            const ConstMatrix* residual) {
   const ExecContext plain = Plain(ctx);
   const Rounding rounding = ctx.simulation->rounding;
+  const Arena::Scope scope(ctx.arena);
+  if (ctx.simulation->inputs != InputQuantization::kNone) {
+    const Matrix inputs = ctx.arena->NewMatrix(x.rows, x.cols);
+    CopyRows(x, inputs);
+    QuantizeInputs(ctx.simulation->inputs, inputs);
+    x = inputs;
+  }
   if (rounding == Rounding::kNone && !ctx.simulation->gelu_float16_table) {
     truevec::Apply(plain, linear, x, out, Changed(ctx, activation), residual);
     return;
   }
-  const Arena::Scope scope(ctx.arena);
   const Matrix product = ctx.arena->NewMatrix(out.rows, out.cols);
   truevec::Apply(plain, linear, x, product, Activation::kNone, nullptr);
   RoundTo(rounding, product);

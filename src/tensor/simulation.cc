@@ -1,6 +1,8 @@
-// Rounding to narrow floats: to nearest, ties to even, as hardware and PyTorch round.
+// Rounding to narrow floats: to nearest, ties to even, as hardware and PyTorch round; and to int8, as CTranslate2
+// (src/cpu/kernels.cc, quantize_s8) and ggml (ggml-quants.c, quantize_row_q8_0_ref) round what goes into a product.
 #include "tensor/simulation.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -36,6 +38,24 @@ void RoundTo(Rounding rounding, Matrix x) {
   if (rounding == Rounding::kNone) return;
   for (int64_t r = 0; r < x.rows; ++r) {
     for (int64_t c = 0; c < x.cols; ++c) x.row(r)[c] = RoundTo(rounding, x.row(r)[c]);
+  }
+}
+
+void QuantizeInputs(InputQuantization how, Matrix x) {
+  if (how == InputQuantization::kNone) return;
+  const bool blocks = how == InputQuantization::kBlock32;
+  const int64_t size = blocks ? 32 : x.cols;
+  for (int64_t r = 0; r < x.rows; ++r) {
+    for (int64_t first = 0; first < x.cols; first += size) {
+      const std::span<float> values(x.row(r) + first, static_cast<size_t>(std::min(size, x.cols - first)));
+      float largest = 0;
+      for (const float v : values) largest = std::max(largest, std::abs(v));
+      if (largest == 0 || !std::isfinite(largest)) continue;
+      const float scale = largest / 127;
+      const float stored = blocks ? ToFloat16(scale) : scale;
+      const float inverse = 1 / scale;
+      for (float& v : values) v = (blocks ? std::round(v * inverse) : std::nearbyint(v * inverse)) * stored;
+    }
   }
 }
 

@@ -15,6 +15,10 @@ namespace truevec {
 // Every op's output is rounded to it; sums stay in float32.
 enum class Rounding { kNone, kFloat16, kBFloat16 };
 
+// What every linear layer's input is rounded to: int8 with a scale for each row (max / 127; CTranslate2, dynamic
+// quantisation per token), or for each 32 values of it, the scale in float16 (ggml's Q8_0).
+enum class InputQuantization { kNone, kRow, kBlock32 };
+
 inline constexpr int64_t kLastNorm = -2;  // for skip_norm: the caller resolves it
 
 struct Simulation {
@@ -30,6 +34,7 @@ struct Simulation {
   // Inverse frequency of rotary pair `i` in place of the model's; `theta` is the base of the table it replaces.
   std::function<double(double theta, int64_t i, int64_t rotary_dim)> rope;
   Rounding rounding = Rounding::kNone;
+  InputQuantization inputs = InputQuantization::kNone;
   // Filled by the ops, whatever is switched on; the caller clears them before each pass.
   int64_t norms_seen = 0;
   int64_t head_norms_seen = 0;
@@ -41,6 +46,7 @@ struct Simulation {
 // Thread rule: a pass has a Simulation of its own. REQUIRES ctx.simulation != null where a pointer is not checked.
 void RoundTo(Rounding rounding, Matrix x);
 float RoundTo(Rounding rounding, float x);
+void QuantizeInputs(InputQuantization how, Matrix x);
 
 }  // namespace truevec
 

@@ -37,5 +37,32 @@ TEST(Simulation, RoundsToNearestEven) {
   EXPECT_EQ(RoundTo(Rounding::kFloat16, 65519.0f), 65504.0f);
 }
 
+// Whole rows round ties to even, blocks of 32 away from zero; each has a scale of its own (in float16 for blocks).
+TEST(Simulation, QuantizesInputs) {
+  std::vector<float> values(40);
+  values[0] = 127;
+  values[1] = -63.5f;
+  values[2] = 0.5f;
+  values[32] = 254;
+  values[33] = 3;
+  std::vector<float> rows = values;
+  QuantizeInputs(InputQuantization::kRow, {rows.data(), 1, 40, 40});
+  EXPECT_EQ(rows[0], 128);  // 63.5 steps of 2
+  EXPECT_EQ(rows[1], -64);
+  EXPECT_EQ(rows[2], 0);
+  EXPECT_EQ(rows[32], 254);
+  EXPECT_EQ(rows[33], 4);
+  std::vector<float> blocks = values;
+  QuantizeInputs(InputQuantization::kBlock32, {blocks.data(), 1, 40, 40});
+  EXPECT_EQ(blocks[0], 127);
+  EXPECT_EQ(blocks[1], -64);
+  EXPECT_EQ(blocks[2], 1);
+  EXPECT_EQ(blocks[32], 254);
+  EXPECT_EQ(blocks[33], 4);
+  std::vector<float> none(3);
+  QuantizeInputs(InputQuantization::kRow, {none.data(), 1, 3, 3});
+  EXPECT_EQ(none, std::vector<float>(3));
+}
+
 }  // namespace
 }  // namespace truevec

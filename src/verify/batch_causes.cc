@@ -104,6 +104,16 @@ void Concurrent(const Evidence& e, Lab* lab, const Combination& fitted, double f
     worst = std::max(worst, distance);
   }
   if (shown == nullptr) return;
+  std::vector<Vector> answers;
+  for (const Asked& asked : o.concurrent) answers.push_back(asked.vectors[0]);
+  const std::vector<int> match = MatchRows(o.singles, answers, std::max(1e-5, floor));
+  if (worst > kRounding && std::find(match.begin(), match.end(), -1) == match.end()) {
+    AddCause(d, "permuted-results", "concurrent requests", 0.97,
+             std::to_string(changed) + " of " + std::to_string(o.concurrent.size()) +
+                 " requests that run at the same time get the vector of another one's text",
+             1 - worst, 1);
+    return;
+  }
   const std::string says = std::to_string(changed) + " of " + std::to_string(o.concurrent.size()) +
                            " texts get other vectors when other requests run at the same time";
   if (worst <= kRounding) {

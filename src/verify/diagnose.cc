@@ -86,17 +86,25 @@ std::string TokenEvidence(const Observations& o, Lab* lab, const Combination& fi
   return "";
 }
 
+// The same vectors without a change of the token count, where the target's own counts say that there is none.
+const Hypothesis* CountedTie(const SearchResult& result, const Hypothesis* claimed, const Observations& o, Lab* lab) {
+  for (const Hypothesis* tie : result.ties) {
+    Combination other = result.best.hypotheses;
+    std::replace(other.begin(), other.end(), claimed, tie);
+    if (TokenEvidence(o, lab, other) != kCountsDisagree) return tie;
+  }
+  return nullptr;
+}
+
 void ClaimSearch(const SearchResult& result, const Observations& o, Lab* lab, Diagnosis* d) {
   const double before = 1 - d->comparison.worst;
   const double after = 1 - result.best.worst;
   const std::string tokens = TokenEvidence(o, lab, result.best.hypotheses);
   for (const Hypothesis* h : result.best.hypotheses) {
-    if (h->cause == "eos-missing" && tokens == kCountsDisagree) {
-      const auto pooled = std::find_if(result.ties.begin(), result.ties.end(),
-                                       [](const Hypothesis* tie) { return tie->cause == "last-token-index"; });
-      if (pooled != result.ties.end()) {
-        AddCause(d, (*pooled)->cause, (*pooled)->variant, 0.9, (*pooled)->says, before, after)
-            ->evidence.push_back("the target's own token counts include the end token");
+    if (tokens == kCountsDisagree && h->edit.ChangesText()) {
+      if (const Hypothesis* tie = CountedTie(result, h, o, lab)) {
+        AddCause(d, tie->cause, tie->variant, 0.9, tie->says, before, after)
+            ->evidence.push_back("the target's own token counts are the reference's: not " + h->Name());
         continue;
       }
     }
@@ -324,6 +332,10 @@ Combination ExplainConstant(Lab* lab, const Evidence& e, Diagnosis* d) {
   Search search(lab, o.texts, o.singles);
   const SearchResult result = search.Run(kConstantSeconds);
   if (!result.found || !result.exact) return {};
+  // What makes a constant of any vectors explains nothing.
+  for (const Hypothesis* h : result.best.hypotheses) {
+    if (h->edit.output) return {};
+  }
   const std::string says = constant->evidence.front();
   d->causes.erase(constant);
   const size_t known = d->causes.size();

@@ -65,31 +65,35 @@ Hypothesis ThetaRow(double base, double where) {
   return row;
 }
 
-// Every table with its own base.
-Hypothesis LinearRow(double factor) {
+// Every table with its own base; `own`: the one that the configuration names, 0: what the table looks like. They are
+// not the same where the model scales its frequencies itself.
+Hypothesis LinearRow(double factor, double own) {
   Hypothesis row;
   row.cause = "rope-scaling";
   row.variant = "linear " + Short(factor);
   row.says = "with linear rotary scaling by " + Short(factor) + " the vectors agree";
   row.parameter = "factor";
   row.value = factor;
-  row.at = LinearRow;
-  row.edit.simulation = [factor](Simulation* s) {
-    s->rope = [factor](double theta, int64_t i, int64_t dim) { return PlainFrequency(theta, i, dim) / factor; };
+  row.at = [own](double value) { return LinearRow(value, own); };
+  row.edit.simulation = [factor, own](Simulation* s) {
+    s->rope = [factor, own](double theta, int64_t i, int64_t dim) {
+      return PlainFrequency(own > 0 ? own : theta, i, dim) / factor;
+    };
   };
   return row;
 }
 
-Hypothesis NtkRow(double factor) {
+Hypothesis NtkRow(double factor, double own) {
   Hypothesis row;
   row.cause = "rope-scaling";
   row.variant = "ntk " + Short(factor);
   row.says = "with NTK rotary scaling by " + Short(factor) + " the vectors agree";
   row.parameter = "factor";
   row.value = factor;
-  row.edit.simulation = [factor](Simulation* s) {
-    s->rope = [factor](double theta, int64_t i, int64_t dim) {
-      return PlainFrequency(theta * std::pow(factor, static_cast<double>(dim) / static_cast<double>(dim - 2)), i, dim);
+  row.edit.simulation = [factor, own](Simulation* s) {
+    s->rope = [factor, own](double theta, int64_t i, int64_t dim) {
+      return PlainFrequency(
+          (own > 0 ? own : theta) * std::pow(factor, static_cast<double>(dim) / static_cast<double>(dim - 2)), i, dim);
     };
   };
   return row;
@@ -102,7 +106,11 @@ void AddRope(const ModelTraits& model, Hypotheses* out) {
     if (std::find(bases.begin(), bases.end(), base) == bases.end()) bases.push_back(base);
   }
   const bool one = model.thetas.size() == 1;
+  double own = 0;
+  const Setting* named = model.pipeline->spec().settings.Find("rope_theta");
+  if (one && named != nullptr && named->value.is_number()) own = named->value.to_number<double>();
   for (const double base : bases) {
+    if (base == own) continue;
     if (!one || base != model.thetas[0]) out->push_back(ThetaRow(base, 0));
     for (const double where : model.thetas) {
       if (!one && base != where) out->push_back(ThetaRow(base, where));
@@ -124,12 +132,14 @@ void AddRope(const ModelTraits& model, Hypotheses* out) {
     if (ref["factor"].is_number()) factor = ref["factor"].Double().value();
   }
   AddHypothesis(out, "rope-scaling", "off", "without the rotary scaling the vectors agree")->simulation =
-      [](Simulation* s) { s->rope = PlainFrequency; };
+      [own](Simulation* s) {
+        s->rope = [own](double table, int64_t i, int64_t dim) { return PlainFrequency(own > 0 ? own : table, i, dim); };
+      };
   std::vector<double> factors = {2, 4, 8};
   if (factor > 1 && factor != 2 && factor != 4 && factor != 8) factors.insert(factors.begin(), factor);
   for (const double f : factors) {
-    out->push_back(LinearRow(f));
-    out->push_back(NtkRow(f));
+    out->push_back(LinearRow(f, own));
+    out->push_back(NtkRow(f, own));
   }
 }
 
@@ -172,6 +182,33 @@ void AddWindows(const ModelTraits& model, Hypotheses* out) {
   add("causal", "with only the left half of the window the vectors agree", [](AttentionSpec* s) { s->causal = true; });
 }
 
+// `part` with unmasked padding at the end that is not pooled.
+Part Padded(const Part& part, size_t total, const IdContext& c) {
+  std::vector<int32_t> ids = part.text.ids;
+  if (ids.size() >= total || (c.max_positions > 0 && static_cast<int64_t>(total) > c.max_positions)) return part;
+  const size_t real = ids.size();
+  ids.resize(total, c.pad);
+  Part padded = WithIds(part, std::move(ids));
+  padded.text.pooling_mask.assign(total, 0);
+  std::fill_n(padded.text.pooling_mask.begin(), real, uint8_t{1});
+  return padded;
+}
+
+// To the next multiple, as `pad_to_multiple_of` does.
+Hypothesis PaddedToMultipleRow(int64_t of) {
+  Hypothesis row;
+  row.cause = "padding-attended";
+  row.variant = "to a multiple of " + std::to_string(of);
+  row.says = "with unmasked padding to a multiple of " + std::to_string(of) + " tokens the vectors agree";
+  row.edit.ids = [of](const Part& part, const IdContext& c) {
+    const auto by = static_cast<size_t>(of);
+    return std::vector<Part>{Padded(part, (part.text.ids.size() + by - 1) / by * by, c)};
+  };
+  return row;
+}
+
+}  // namespace
+
 Hypothesis PaddedRow(int64_t total) {
   Hypothesis row;
   row.cause = "padding-attended";
@@ -181,20 +218,10 @@ Hypothesis PaddedRow(int64_t total) {
   row.value = total;
   row.at = [](double value) { return PaddedRow(static_cast<int64_t>(value)); };
   row.edit.ids = [total](const Part& part, const IdContext& c) {
-    std::vector<int32_t> ids = part.text.ids;
-    const auto wanted = static_cast<size_t>(total);
-    if (ids.size() >= wanted || (c.max_positions > 0 && total > c.max_positions)) return std::vector<Part>{part};
-    const size_t real = ids.size();
-    ids.resize(wanted, c.pad);
-    Part padded = WithIds(part, std::move(ids));
-    padded.text.pooling_mask.assign(wanted, 0);
-    std::fill_n(padded.text.pooling_mask.begin(), real, uint8_t{1});
-    return std::vector<Part>{padded};
+    return std::vector<Part>{Padded(part, static_cast<size_t>(total), c)};
   };
   return row;
 }
-
-}  // namespace
 
 void AddPositionHypotheses(const ModelTraits& model, Hypotheses* out) {
   for (const int64_t shift : {-2, -1, 1, 2}) {
@@ -239,6 +266,7 @@ void AddAttentionHypotheses(const ModelTraits& model, Hypotheses* out) {
         [](AttentionSpec* s) { s->alibi_slopes = nullptr; });
   }
   for (const int64_t total : {16, 32, 64, 128, 256, 512}) out->push_back(PaddedRow(total));
+  for (const int64_t of : {8, 16, 32, 64, 128}) out->push_back(PaddedToMultipleRow(of));
 }
 
 void AddForwardHypotheses(const ModelTraits& model, Hypotheses* out) {
@@ -253,6 +281,8 @@ void AddForwardHypotheses(const ModelTraits& model, Hypotheses* out) {
   }
   AddHypothesis(out, "layernorm", "final skipped", "without the last norm the vectors agree")->simulation =
       [](Simulation* s) { s->skip_norm = kLastNorm; };
+  AddHypothesis(out, "layernorm", "first skipped", "without the first norm the vectors agree")->simulation =
+      [](Simulation* s) { s->skip_norm = 0; };
   const auto activation = [&](const char* variant, const char* says, Activation from, Activation to) {
     AddHypothesis(out, "gelu-variant", variant, says)->simulation = [from, to](Simulation* s) {
       s->activation = [from, to](Activation a) { return a == from ? to : a; };

@@ -76,6 +76,18 @@ void AddWeightType(Hypotheses* out, const char* cause, const char* variant, cons
   out->back().value = json::value(variant);
 }
 
+// As the row of `variant`, which it refines, with the inputs of every product rounded too.
+void WithInputs(Hypotheses* out, const std::string& variant, InputQuantization how) {
+  const auto row = std::find_if(out->begin(), out->end(), [&](const Hypothesis& h) { return h.variant == variant; });
+  Hypothesis both = *row;
+  both.refines = variant;
+  both.variant += ", int8 inputs";
+  both.says = "with the inputs of every product in int8 too the vectors agree";
+  both.value = json::value(both.variant);
+  both.edit.simulation = [how](Simulation* s) { s->inputs = how; };
+  out->push_back(std::move(both));
+}
+
 void AddRounding(Hypotheses* out, const char* cause, Rounding rounding, const char* name) {
   const auto weights = [rounding](const WeightEntry&, std::vector<float>* values) {
     for (float& x : *values) x = RoundTo(rounding, x);
@@ -119,6 +131,12 @@ void AddNumericHypotheses(const ModelTraits&, Hypotheses* out) {
                 false, QuantizeUInt8);
   AddWeightType(out, cause, "uint8 per tensor, tables too", "with uint8 weights per tensor the vectors agree",
                 Block::kTensor, true, QuantizeUInt8);
+  for (const char* variant : {"Q8_0", "Q8_0, tables exact", "Q4_0", "Q4_0, tables exact"}) {
+    WithInputs(out, variant, InputQuantization::kBlock32);
+  }
+  for (const char* variant : {"int8 per row", "int8 per row, tables too"}) {
+    WithInputs(out, variant, InputQuantization::kRow);
+  }
 }
 
 }  // namespace truevec

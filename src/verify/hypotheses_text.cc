@@ -69,6 +69,26 @@ std::string NormalForm(const std::string& text, bool compatibility, bool compose
 
 }  // namespace
 
+Hypothesis TextCutRow(int64_t count, bool words) {
+  Hypothesis row;
+  row.cause = "client-text-changed";
+  row.variant = "first " + std::to_string(count) + (words ? " words" : " characters");
+  row.says = "with texts cut to the " + row.variant + " the vectors agree";
+  row.long_only = true;
+  row.parameter = words ? "words" : "characters";
+  row.value = count;
+  row.edit.text = [count, words](const std::string& text) {
+    int64_t seen = 0;
+    for (size_t at = 0; at < text.size(); ++at) {
+      const bool space = text[at] == ' ' || text[at] == '\n' || text[at] == '\t' || text[at] == '\r';
+      const bool starts = words ? space : (static_cast<unsigned char>(text[at]) & 0xc0) != 0x80;
+      if (starts && (words ? ++seen == count : seen++ == count)) return text.substr(0, at);
+    }
+    return text;
+  };
+  return row;
+}
+
 void AddTextHypotheses(const ModelTraits&, Hypotheses* out) {
   const auto add = [&](const char* variant, const char* says) {
     return AddHypothesis(out, "client-text-changed", variant, says);

@@ -91,6 +91,7 @@ struct Hypothesis {
   bool long_only = false;  // shows only on texts near or above a length limit
   bool numeric = false;    // rounding and other small numeric effects: the residual class
   bool decoy = false;      // no cause of the contract: never claimed, keeps look-alikes from being named
+  std::string refines;     // of a numeric row: tried only where the row of this variant goes in the right direction
   // A number or name that the cause has, for the report: "max_length" 77, "pooling" "cls".
   std::string parameter;
   json::value value = nullptr;
@@ -113,6 +114,9 @@ struct Chunks {
 };
 Hypothesis MaxLengthRow(int64_t length);
 Hypothesis ChunkRow(const Chunks& chunks);
+Hypothesis PaddedRow(int64_t total);
+// Texts cut before they are tokenised.
+Hypothesis TextCutRow(int64_t count, bool words);
 
 // Adds a row and returns its edit.
 Edit* AddHypothesis(Hypotheses* out, std::string cause, std::string variant, std::string says);

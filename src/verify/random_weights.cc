@@ -12,11 +12,12 @@
 namespace truevec {
 namespace {
 
-constexpr int kDraws = 3;
+constexpr int kDraws = 6;
 constexpr size_t kTexts = 8;
 constexpr int64_t kLongest = 48;  // tokens of a text
 constexpr size_t kMostParts = 4;
-constexpr double kExplains = 4;  // times nearer than the model as loaded
+constexpr double kUnrelated = 0.5;  // 1 - cosine of every text
+constexpr double kExplains = 2.5;   // times nearer than the model as loaded
 
 // How a framework starts a matrix: normal with `std`, or for std 0 PyTorch's nn.Linear, uniform within 1/sqrt(inputs).
 struct Start {
@@ -78,11 +79,16 @@ Hypothesis At(const std::string& part, const Start& start, int draw) {
       std::fill(values->begin(), values->end(), 0.0f);
       return true;
     }
+    // Fixed bits, so that a diagnosis repeats. Four uniforms of 16 bits add up to what is normal enough here.
     std::mt19937_64 bits(std::hash<std::string>()(entry.name) + static_cast<uint64_t>(draw));
-    const double bound = 1 / std::sqrt(static_cast<double>(entry.view.shape.back()));
-    std::normal_distribution<double> normal(0, start.std);
-    std::uniform_real_distribution<double> uniform(-bound, bound);
-    for (float& x : *values) x = static_cast<float>(start.std > 0 ? normal(bits) : uniform(bits));
+    const double inputs = static_cast<double>(entry.view.shape.back());
+    const double step = start.std > 0 ? start.std * std::sqrt(3.0) / 65536 : 1 / std::sqrt(inputs) / 32768;
+    for (float& x : *values) {
+      const uint64_t u = bits();
+      const uint64_t sum =
+          start.std > 0 ? (u & 0xffff) + (u >> 16 & 0xffff) + (u >> 32 & 0xffff) + (u >> 48) : u & 0xffff;
+      x = static_cast<float>((static_cast<double>(sum) - (start.std > 0 ? 131070 : 32767.5)) * step);
+    }
     return true;
   };
   return row;
@@ -137,22 +143,26 @@ double Inner(const Vector& a, const Vector& b) {
 struct Pattern {
   std::vector<Vector> residuals;
   std::vector<double> gram;
-  double size = 0;
 
   Pattern(const std::vector<Vector>& middle, const std::vector<Vector>& vectors) {
     for (size_t i = 0; i < middle.size(); ++i) residuals.push_back(Apart(middle[i], vectors[i]));
     for (const Vector& a : residuals) {
       for (const Vector& b : residuals) gram.push_back(Inner(a, b));
     }
-    for (const double g : gram) size += g * g;
-    size = std::sqrt(size);
   }
 };
 
-double Unlike(const Pattern& a, const Pattern& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.gram.size(); ++i) sum += (a.gram[i] - b.gram[i]) * (a.gram[i] - b.gram[i]);
-  return std::sqrt(sum) / std::max({a.size, b.size, 1e-300});
+// Of patterns brought to one size, as sizes are compared on their own: 0 for equal ones.
+double Unlike(const std::vector<double>& a, const std::vector<double>& b) {
+  double ab = 0;
+  double aa = 0;
+  double bb = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    ab += a[i] * b[i];
+    aa += a[i] * a[i];
+    bb += b[i] * b[i];
+  }
+  return aa == 0 || bb == 0 ? 1 : std::sqrt(std::max(0.0, 2 - 2 * ab / std::sqrt(aa * bb)));
 }
 
 // Cosine of the residuals of all texts together.
@@ -168,11 +178,66 @@ double Direction(const Pattern& a, const Pattern& b) {
   return aa == 0 || bb == 0 ? 1 : ab / std::sqrt(aa * bb);
 }
 
+// How `seen` lies to the starts without number `without`: what must be alike for every start.
+struct Standing {
+  double distance = 0;  // mean 1 - cosine
+  double unlike = 0;    // of its pattern and their mean pattern
+
+  Standing(const std::vector<Vector>& vectors, const Pattern& pattern, const std::vector<std::vector<Vector>>& draws,
+           const std::vector<Pattern>& patterns, size_t without) {
+    std::vector<double> mean(pattern.gram.size());
+    const auto count = static_cast<double>(draws.size() - (without < draws.size() ? 1 : 0));
+    for (size_t i = 0; i < draws.size(); ++i) {
+      if (i == without) continue;
+      distance += MeanDistance(draws[i], vectors) / count;
+      for (size_t j = 0; j < mean.size(); ++j) mean[j] += patterns[i].gram[j] / count;
+    }
+    unlike = Unlike(pattern.gram, mean);
+  }
+};
+
 struct Fit {
   double to_target = 2, between = 2;  // mean distance of the starts to the target and to each other
 };
 
-// The target is one more random start of `part`.
+// The whole model at a random start: how such a model places texts to each other is the same for every start, while
+// one that was trained, this one or another, places them in its own way.
+bool AllRandom(Lab* lab, const std::vector<std::string>& texts, const std::vector<Vector>& target,
+               const std::vector<Vector>& reference) {
+  const auto pattern = [](const std::vector<Vector>& vectors) {
+    std::vector<double> gram;
+    double mean = 0;
+    for (size_t i = 0; i < vectors.size(); ++i) {
+      for (size_t j = 0; j < i; ++j) gram.push_back(CosineDistance(vectors[i], vectors[j]));
+    }
+    for (const double g : gram) mean += g / static_cast<double>(gram.size());
+    for (double& g : gram) g -= mean;
+    return gram;
+  };
+  std::vector<std::vector<double>> patterns;
+  for (int draw = 1; draw <= kDraws; ++draw) {
+    const Hypothesis row = At("", kStarts[1], draw);
+    const auto vectors = lab->RunOnce(texts, row);
+    if (!vectors.ok()) fprintf(stderr, "DBG all: %s\n", vectors.status().message().c_str());
+    if (!vectors.ok()) return false;
+    patterns.push_back(pattern(*vectors));
+  }
+  const auto unlike = [&](const std::vector<double>& own, size_t without) {
+    std::vector<double> mean(own.size());
+    for (size_t i = 0; i < patterns.size(); ++i) {
+      for (size_t j = 0; i != without && j < mean.size(); ++j) mean[j] += patterns[i][j];
+    }
+    return Unlike(own, mean);
+  };
+  double most = 0;
+  for (size_t i = 0; i < patterns.size(); ++i) most = std::max(most, unlike(patterns[i], i));
+  const double bound = 1.5 * most + 0.05;
+  fprintf(stderr, "DBG all %g bound %g ref %g\n", unlike(pattern(target), kDraws), bound,
+          unlike(pattern(reference), kDraws));
+  return unlike(pattern(target), kDraws) <= bound && unlike(pattern(reference), kDraws) >= 2 * bound;
+}
+
+// The target is one more random start of `part`: each start is held against the others as the target against all.
 std::optional<Fit> OneMore(Lab* lab, const std::string& part, const Start& start, const std::vector<std::string>& texts,
                            const std::vector<Vector>& target, double loaded) {
   const auto run = [&](int draw) {
@@ -180,6 +245,7 @@ std::optional<Fit> OneMore(Lab* lab, const std::string& part, const Start& start
     return lab->RunOnce(texts, row);
   };
   const auto first = run(1);
+  fprintf(stderr, "DBG %s %s %s first %g loaded %g\n", part.c_str(), start.name, first.ok() ? "" : first.status().message().c_str(), first.ok() ? MeanDistance(*first, target) : -1, loaded);
   if (!first.ok() || MeanDistance(*first, target) * kExplains > loaded) return std::nullopt;
   const auto middle = run(0);
   if (!middle.ok()) return std::nullopt;
@@ -192,18 +258,20 @@ std::optional<Fit> OneMore(Lab* lab, const std::string& part, const Start& start
   const Pattern seen(*middle, target);
   std::vector<Pattern> patterns;
   for (const auto& vectors : draws) patterns.emplace_back(*middle, vectors);
-  Fit fit{0, 0};
-  double unlike = 0;
-  double among = 0;
-  for (int i = 0; i < kDraws; ++i) {
-    unlike += Unlike(seen, patterns[static_cast<size_t>(i)]) / kDraws;
-    fit.to_target += MeanDistance(draws[static_cast<size_t>(i)], target) / kDraws;
-    if (std::abs(Direction(seen, patterns[static_cast<size_t>(i)])) > 0.5) return std::nullopt;
-    const int j = (i + 1) % kDraws;
-    among += Unlike(patterns[static_cast<size_t>(i)], patterns[static_cast<size_t>(j)]) / kDraws;
-    fit.between += MeanDistance(draws[static_cast<size_t>(i)], draws[static_cast<size_t>(j)]) / kDraws;
+  const Standing own(target, seen, draws, patterns, draws.size());
+  Fit fit{own.distance, 0};
+  double farthest = 0;
+  double most_unlike = 0;
+  for (size_t i = 0; i < draws.size(); ++i) {
+    if (std::abs(Direction(seen, patterns[i])) > 0.5) return std::nullopt;
+    const Standing other(draws[i], patterns[i], draws, patterns, i);
+    fit.between += other.distance / kDraws;
+    farthest = std::max(farthest, other.distance);
+    most_unlike = std::max(most_unlike, other.unlike);
   }
-  if (unlike > 1.5 * among + 0.05 || among > 0.6) return std::nullopt;
+  fprintf(stderr, "DBG own %g %g far %g between %g unlike %g\n", own.distance, own.unlike, farthest, fit.between, most_unlike);
+  if (own.distance > 1.5 * farthest || own.distance < 0.65 * fit.between) return std::nullopt;
+  if (own.unlike > 1.5 * most_unlike + 0.05 || most_unlike > 0.7) return std::nullopt;
   return fit;
 }
 
@@ -228,6 +296,16 @@ bool RandomWeights(const Evidence& e, Lab* lab, Diagnosis* d) {
   }
   if (texts.size() < 4) return false;
   const double loaded = MeanDistance(reference, target);
+  double nearest = 2;
+  for (size_t i = 0; i < texts.size(); ++i) nearest = std::min(nearest, CosineDistance(reference[i], target[i]));
+  if (nearest > kUnrelated && AllRandom(lab, texts, target, reference)) {
+    AddCause(
+        d, "weights-not-loaded", "random: all", 0.7,
+        "no text is near the reference's, and the texts lie to each other as in this model with all its weights at "
+        "a fresh random start",
+        1 - d->comparison.worst, 1 - d->comparison.worst);
+    return true;
+  }
   int64_t layers = 0;
   for (const std::string& part : Parts(*lab, &layers)) {
     for (const Start& start : kStarts) {
@@ -235,6 +313,7 @@ bool RandomWeights(const Evidence& e, Lab* lab, Diagnosis* d) {
       if (!fit) continue;
       if (part != "linear.") {
         const auto without = WithoutLayer(lab, part, layers, texts, target);
+        fprintf(stderr, "DBG without %g\n", without.value_or(-1));
         if (!without || *without < fit->to_target / 2) return false;
       }
       Cause* cause =

@@ -15,6 +15,7 @@ constexpr size_t kMost = 3;  // causes at once
 constexpr size_t kScreen = 8;
 constexpr size_t kFirst = 3;    // texts on which a row has to help before it is tried on all of the screen
 constexpr int64_t kShort = 48;  // tokens of a cheap text
+constexpr int64_t kCheap = 80;  // tokens of the texts that every kept row is tried on
 
 void Summarise(Trial* t) {
   t->score = 0;
@@ -142,6 +143,45 @@ std::vector<size_t> Search::Changed(const Combination& start, const Hypothesis& 
   return spread;
 }
 
+bool Search::Spoils(const Combination& h, const Trial& from) {
+  const double floor = FloorOf(from);
+  std::vector<size_t> right;
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    if (from.distance[i] <= floor && lengths_[i] <= kShort) right.push_back(i);
+  }
+  if (right.empty()) return false;
+  // Not the shortest alone: much leaves one token as it is.
+  std::stable_sort(right.begin(), right.end(), [&](size_t a, size_t b) { return lengths_[a] < lengths_[b]; });
+  std::vector<size_t> two = {right[right.size() / 2]};
+  if (right.size() > 2) two.push_back(right[right.size() * 3 / 4]);
+  const auto trial = TryOn(h, two);
+  if (!trial) return true;
+  for (size_t i = 0; i < two.size(); ++i) {
+    if (trial->distance[i] > std::max(floor, 10 * from.distance[two[i]])) return true;
+  }
+  return false;
+}
+
+std::optional<Trial> Search::TryWhole(const Trial& screened, const Trial& from) {
+  if (*std::min_element(screened.distance.begin(), screened.distance.end()) <= FloorOf(from)) {
+    return TryAll(screened.hypotheses);
+  }
+  std::vector<size_t> which;
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    if (lengths_[i] <= kCheap) which.push_back(i);
+  }
+  auto trial = TryOn(screened.hypotheses, which);
+  if (!trial) return std::nullopt;
+  double before = 0;
+  for (const size_t i : which) before += from.distance[i] / static_cast<double>(which.size());
+  if (trial->mean * 10 < before) return TryAll(screened.hypotheses);
+  std::vector<double> distance = from.distance;
+  for (size_t i = 0; i < which.size(); ++i) distance[which[i]] = trial->distance[i];
+  trial->distance = std::move(distance);
+  Summarise(&*trial);
+  return trial;
+}
+
 // One more hypothesis on top of `start`, on texts that it leaves unexplained; sorted by score. Each is first tried on
 // a few texts that it changes, and only what helps there on all of the screen.
 std::vector<Trial> Search::Extend(const Trial& start) {
@@ -163,6 +203,7 @@ std::vector<Trial> Search::Extend(const Trial& start) {
     if (first.empty()) continue;
     Combination both = start.hypotheses;
     both.push_back(&next);
+    if (Spoils(both, start)) continue;
     const auto sample = TryOn(both, first);
     if (!sample || !helps(*sample, first)) continue;
     auto trial = TryOn(both, few);
@@ -300,7 +341,7 @@ SearchResult Search::Run(double seconds) {
       std::sort(sorted.begin(), sorted.end());
       if (std::find(seen.begin(), seen.end(), sorted) != seen.end()) continue;
       seen.push_back(sorted);
-      if (auto all = TryAll(t.hypotheses)) full.push_back(Refine(std::move(*all)));
+      if (auto all = TryWhole(t, base_)) full.push_back(Refine(std::move(*all)));
     }
     std::stable_sort(full.begin(), full.end(), Better);
     result.tried.insert(result.tried.end(), full.begin(), full.end());
@@ -309,10 +350,13 @@ SearchResult Search::Run(double seconds) {
     if (Settle(&result)) return result;
     // What is left may be a matter of length with a number of its own.
     for (size_t b = 0; b < std::min<size_t>(beam.size(), 3); ++b) {
-      auto estimate = beam[b].hypotheses.size() < kMost ? EstimateLength(beam[b]) : std::nullopt;
-      if (!estimate) continue;
-      result.tried.insert(result.tried.begin(), std::move(*estimate));
-      if (Settle(&result)) return result;
+      if (beam[b].hypotheses.size() >= kMost) continue;
+      for (auto estimate : {&Search::EstimateLength, &Search::EstimatePadding}) {
+        auto found = (this->*estimate)(beam[b]);
+        if (!found) continue;
+        result.tried.insert(result.tried.begin(), std::move(*found));
+        if (Settle(&result)) return result;
+      }
     }
     if (full.size() > kBeam) full.resize(kBeam);
     beam = std::move(full);
@@ -361,7 +405,9 @@ NumericResult Search::Numeric(const Combination& fitted, double worst) {
   const auto before = TryOn(fitted, which);
   if (!plain.ok() || !before) return best;
   double best_size = 0;
+  std::set<std::string> alike;  // variants that go in the right direction
   for (const Hypothesis& h : numeric_) {
+    if (!h.refines.empty() && !alike.contains(h.refines)) continue;
     Combination both = fitted;
     both.push_back(&h);
     const auto vectors = lab_->Run(texts, both);
@@ -374,6 +420,7 @@ NumericResult Search::Numeric(const Combination& fitted, double worst) {
           Correlation(Residual((*plain)[i], target_[which[i]]), simulated) / static_cast<double>(which.size());
       size += CosineDistance((*plain)[i], (*vectors)[i]) / static_cast<double>(which.size());
     }
+    if (correlation >= 0.2) alike.insert(h.variant);
     if (correlation <= best.correlation) continue;
     best.hypothesis = &h;
     best.correlation = correlation;

@@ -58,7 +58,10 @@ class Search {
  private:
   std::optional<Trial> TryOn(const Combination& h, const std::vector<size_t>& which);
   std::vector<size_t> Screen(const Trial& from, size_t count) const;
-  bool Useful(const Hypothesis& hypothesis, const Trial& from, bool only_long) const;
+  // Whether `h` moves a text that `from` explains away: it is then no part of the explanation.
+  bool Spoils(const Combination& h, const Trial& from);
+  // TryAll, or on the short texts alone while no text is explained; the others then keep their distance in `from`.
+  std::optional<Trial> TryWhole(const Trial& screened, const Trial& from);
   bool ChangesNothing(const Combination& start, const Hypothesis& next, const std::vector<size_t>& which);
   std::vector<size_t> Changed(const Combination& start, const Hypothesis& next, const std::vector<size_t>& screen);
   std::vector<Trial> Extend(const Trial& start);
@@ -68,6 +71,9 @@ class Search {
   // search_estimate.cc
   Trial Refine(Trial trial);
   std::optional<Trial> EstimateLength(const Trial& start);
+  std::pair<int64_t, int64_t> Between(const Trial& start, double floor, bool words) const;
+  int64_t WholeLength(size_t text) const;
+  std::optional<Trial> EstimatePadding(const Trial& start);
   // `row` added to `start`, or in place of its member `replaced`.
   std::optional<Trial> TryMade(const Combination& start, std::optional<size_t> replaced, Hypothesis row,
                                const std::vector<size_t>& which);

@@ -42,6 +42,30 @@ std::optional<Trial> Search::TryMade(const Combination& start, std::optional<siz
   return trial;
 }
 
+// The count of words or characters of the longest text that is right, and one less than that of the shortest wrong one.
+std::pair<int64_t, int64_t> Search::Between(const Trial& start, double floor, bool words) const {
+  int64_t right = 1;
+  int64_t wrong = int64_t{1} << 40;
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    int64_t count = words ? 1 : 0;
+    for (const char c : texts_[i]) {
+      const bool starts = words ? c == ' ' || c == '\n' : (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+      count += starts ? 1 : 0;
+    }
+    if (start.distance[i] <= floor) right = std::max(right, count);
+    if (start.distance[i] > floor) wrong = std::min(wrong, count);
+  }
+  return {right, wrong - 1};
+}
+
+// Tokens of a text that is not cut, as far as the model can run it.
+int64_t Search::WholeLength(size_t text) const {
+  const int64_t most = lab_->ids().max_positions > 0 ? lab_->ids().max_positions : 8 * lab_->traits().max_length;
+  const Hypothesis uncut = MaxLengthRow(most);
+  const auto ids = lab_->Ids({texts_[text]}, {&uncut});
+  return ids.ok() ? std::min(most, static_cast<int64_t>((*ids)[0].size())) : lengths_[text];
+}
+
 // Only long texts are wrong: a limit or chunks, whose size lies between the two kinds.
 std::optional<Trial> Search::EstimateLength(const Trial& start) {
   const double floor = FloorOf(start);
@@ -60,7 +84,6 @@ std::optional<Trial> Search::EstimateLength(const Trial& start) {
     if (!near || trial->worst < near->worst) near = std::move(trial);
     return exact;
   };
-  const auto around = static_cast<int64_t>(lab_->ids().prefix.size() + lab_->ids().suffix.size());
   int64_t budget = kEstimateTokens;
   const std::clock_t stop = std::clock() + static_cast<std::clock_t>(kEstimateSeconds * CLOCKS_PER_SEC);
   const auto free = [&](std::string_view cause) {
@@ -68,11 +91,32 @@ std::optional<Trial> Search::EstimateLength(const Trial& start) {
                         [&](const Hypothesis* h) { return h->cause == cause; });
   };
   const bool limited = free("max-length");
+  if (limited && lengths_[wrong] == lab_->traits().max_length) {
+    for (const int64_t length : RoundFirst(lengths_[wrong] + 1, WholeLength(wrong))) {
+      if (budget < 0 || Late()) break;
+      budget -= length;
+      if (done(TryMade(start.hypotheses, std::nullopt, MaxLengthRow(length), {wrong}))) return TryAll(near->hypotheses);
+    }
+    budget = kEstimateTokens;
+  }
+  const auto around = static_cast<int64_t>(lab_->ids().prefix.size() + lab_->ids().suffix.size());
   if (!free("chunk-averaging")) return std::nullopt;
   for (const int64_t length : RoundFirst(std::max(right, around + 1), lengths_[wrong] - 1)) {
     if (!limited || budget < 0 || Late()) break;
     budget -= length;
     if (done(TryMade(start.hypotheses, std::nullopt, MaxLengthRow(length), {wrong}))) return TryAll(near->hypotheses);
+  }
+  for (const bool words : {true, false}) {
+    if (!free("client-text-changed")) break;
+    const auto [low, high] = Between(start, floor, words);
+    budget = kEstimateTokens / 4;
+    for (const int64_t count : RoundFirst(low, high)) {
+      if (budget < 0 || Late()) break;
+      budget -= lengths_[wrong] / 2;
+      if (done(TryMade(start.hypotheses, std::nullopt, TextCutRow(count, words), {wrong}))) {
+        return TryAll(near->hypotheses);
+      }
+    }
   }
   budget = kEstimateTokens;
   for (const int64_t size : RoundFirst(std::max<int64_t>(right - around, 4), lengths_[wrong] - around)) {
@@ -90,6 +134,32 @@ std::optional<Trial> Search::EstimateLength(const Trial& start) {
     }
     budget -= size;
     if (budget < 0 || Late() || std::clock() > stop) break;
+  }
+  return near ? TryAll(near->hypotheses) : std::nullopt;
+}
+
+// Only texts shorter than some length are wrong: unmasked padding up to a length between the two kinds.
+std::optional<Trial> Search::EstimatePadding(const Trial& start) {
+  const double floor = FloorOf(start);
+  int64_t right = 0;
+  size_t wrong = texts_.size();
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    if (start.distance[i] <= floor) {
+      right = right == 0 ? lengths_[i] : std::min(right, lengths_[i]);
+    } else if (wrong == texts_.size() || lengths_[i] > lengths_[wrong]) {
+      wrong = i;
+    }
+  }
+  if (wrong == texts_.size() || right <= lengths_[wrong]) return std::nullopt;
+  std::optional<Trial> near;
+  int64_t budget = kEstimateTokens;
+  for (const int64_t length : RoundFirst(lengths_[wrong] + 1, right)) {
+    budget -= length;
+    if (budget < 0 || Late()) break;
+    auto trial = TryMade(start.hypotheses, std::nullopt, PaddedRow(length), {wrong});
+    if (!trial || trial->worst > std::min(floor, near ? near->worst : floor)) continue;
+    near = std::move(trial);
+    if (near->worst <= kExactDistance) break;
   }
   return near ? TryAll(near->hypotheses) : std::nullopt;
 }

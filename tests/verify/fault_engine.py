@@ -37,6 +37,7 @@ class Plan:
         self.mask = None                    # "causal", "full", "causal-single", "causal-batch"
         self.window = None                  # "off", "half", "double", "causal"
         self.pad_to = 0                     # unmasked padding
+        self.pad_multiple = 1               # the same, to a multiple
         self.config = {}                    # attributes of modules: name -> value
         self.weights = []                   # name, tensor -> tensor or None
         self.hooks = []                     # model -> None
@@ -265,7 +266,8 @@ class Engine:
         parts = self.sequences(text)
         vectors = []
         for ids, _ in parts:
-            padded = (ids + [self.pad] * max(0, self.plan.pad_to - len(ids))) or [self.pad]
+            total = max(self.plan.pad_to, -(-len(ids) // self.plan.pad_multiple) * self.plan.pad_multiple)
+            padded = (ids + [self.pad] * (total - len(ids))) or [self.pad]
             hidden = self.hidden([padded])[0]
             if self.plan.unpooled:
                 return hidden
@@ -287,7 +289,7 @@ class Engine:
         real = torch.tensor([[1.0 * (n - len(r) <= k if left else k < len(r)) for k in range(n)] for r in ids])
         attended = how in ("attend-right", "attend-left", "attend-and-pool")
         seen = torch.ones(len(ids), n, n) if attended else real[:, None, :].expand(len(ids), n, n).clone()
-        if self.is_causal(alone=False):  # a padding row before the text would see nothing
+        if self.is_causal(alone=False) and left:  # a padding row before the text would see nothing
             seen = torch.maximum(seen, torch.eye(n)[None])
         hidden = self.hidden(rows, seen, alone=False)
         out = []
@@ -321,6 +323,12 @@ class Engine:
                 return [self.finish(self.pool(self.hidden([ids], alone=False)[0], self.rows_of(ids)))
                         for (ids, _), in map(self.sequences, texts)]
             return [self.one(t) for t in texts]
+        if how == "rounded":  # kernels chosen by the batch's shape: other roundings, here 0.4 %
+            noise = torch.Generator().manual_seed(4)
+            return [v * (1 + 0.004 * torch.randn(v.shape, generator=noise)) for v in map(self.one, texts)]
+        if how == "swapped":
+            out = [self.one(t) for t in texts]
+            return out[1:] + out[:1]
         if how == "packed":
             return self.packed(texts)
         if how in ("permuted", "first", "sums"):

@@ -3,6 +3,7 @@
 
     fault_matrix.py OUT.jsonl singles|pairs|healthy MODEL [FAULT ...]   runs and appends (what OUT has is not run again)
     fault_matrix.py OUT.jsonl table                                     prints the table and the misses
+    fault_matrix.py OUT.jsonl causes                                    prints each cause id with the faults that ended in it
 
 MODEL: a directory of fault_models.py, or all-MiniLM-L6-v2. TRUEVEC_BINARY names the binary. A fault that moves no
 vector of the run counts as healthy: nothing may be named.
@@ -16,9 +17,9 @@ import subprocess
 import sys
 import time
 
-from fault_causes import EXPECTED, judge
+from fault_causes import CAUSES, EXPECTED, judge
 
-if sys.argv[2:3] != ["table"]:  # the table needs no PyTorch
+if sys.argv[2:3] not in (["table"], ["causes"]):  # the table needs no PyTorch
     import numpy
     import torch
 
@@ -67,6 +68,16 @@ class Runner:
             return True
         return any(moved(v, self.right(t)) for texts, vectors in server.batches for t, v in zip(texts, vectors))
 
+    def hidden(self, faults, server):
+        """Of several faults those without which every answer is the same."""
+        hidden = []
+        for fault in faults if len(faults) > 1 else ():
+            rest = Engine(self.model, [f for f in faults if f != fault])
+            same = all(not moved(as_numpy(rest.one(t)), v) for t, v in server.seen.items())
+            if same and (rest.plan.batch, rest.plan.mask) == (server.engine.plan.batch, server.engine.plan.mask):
+                hidden.append(fault)
+        return hidden
+
     def run(self, faults, **options):
         """One diagnosis; None when the model cannot have the fault."""
         try:
@@ -84,11 +95,14 @@ class Runner:
         if done.returncode not in (0, 1):
             return {"error": done.stderr[-300:], "visible": True, "found": [], "cpu": 0, "wall": 0, "requests": 0}
         d = json.loads(done.stdout)
-        return {"found": [c["id"] for c in d["causes"]], "variants": [c.get("variant", "") for c in d["causes"]],
+        row = {"found": [c["id"] for c in d["causes"]], "variants": [c.get("variant", "") for c in d["causes"]],
                 "says": [c["evidence"][-1] for c in d["causes"]], "verdict": d["verdict"],
                 "cosine": d["metrics"]["cosine"]["min"], "visible": self.visible(server), "requests": d["requests"],
                 "cpu": round(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, 2),
                 "wall": round(time.time() - start, 1)}
+        if len(faults) > 1 and judge({"kind": "pairs", "faults": faults, **row}) != "hit":
+            row["hidden"] = self.hidden(faults, server)
+        return row
 
 
 def pairs(name, singles, count):
@@ -139,11 +153,22 @@ def table(rows):
               f"{sorted(r['cpu'] for r in rows)[len(rows) // 2]}, most {max(r['cpu'] for r in rows)}")
 
 
+def causes(rows):
+    """What was named, rightly, in a run of one fault."""
+    named = {c: {} for c in CAUSES}
+    for row in rows:
+        if row["kind"] == "singles" and row["visible"] and judge(row) == "hit":
+            for cause in row["found"]:
+                named[cause].setdefault(row["faults"][0], set()).add(row["model"])
+    for cause, faults in named.items():
+        print(f"{cause}: " + (", ".join(f"{f} ({len(m)})" for f, m in sorted(faults.items())) or "NO LIVE ROW"))
+
+
 def main():
     out, kind = sys.argv[1:3]
     rows = [json.loads(line) for line in open(out, encoding="utf-8")] if os.path.exists(out) else []
-    if kind == "table":
-        return table(rows)
+    if kind in ("table", "causes"):
+        return {"table": table, "causes": causes}[kind](rows)
     torch.set_num_threads(1)
     model = sys.argv[3].rstrip("/")
     name = os.path.basename(model)

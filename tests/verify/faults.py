@@ -179,6 +179,38 @@ def scramble_ids(ids, engine):
     return [(i * 7919 + 13) % engine.backend.get_vocab_size() for i in ids]
 
 
+def other_tokenizer(plan):
+    """Another model's tokenizer: other pieces and other ids."""
+    from fault_models import byte_level
+    tokenizer = byte_level(2000, ["<s>", "</s>"], None)
+    plan.hooks.append(lambda model: setattr(plan.engine, "content", lambda text: [
+        i % plan.engine.backend.get_vocab_size() for i in tokenizer.encode(text, add_special_tokens=False).ids]))
+
+
+def without_adapter(model):
+    layers = [m for m in model.modules() if hasattr(m, "lora_A") and isinstance(getattr(m, "scaling", None), dict)]
+    if not layers:
+        raise ValueError("no adapter")
+    for layer in layers:
+        layer.scaling.update(dict.fromkeys(layer.scaling, 0.0))
+
+
+def other_dimension(v):
+    g = torch.Generator().manual_seed(8)
+    return torch.randn(len(v) + 8, len(v), generator=g) @ v
+
+
+def skip_first_norm(model):
+    name = norm_modules(model)[0][0]
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, torch.nn.Identity())
+
+
+def cut_and_renormalised(v):
+    v = v[: len(v) // 3]
+    return v / v.norm()
+
+
 def random_layer(part, std=0.02):
     def hook(model):
         torch.manual_seed(11)
@@ -186,6 +218,11 @@ def random_layer(part, std=0.02):
             if part in name and p.dim() > 1:
                 p.data.normal_(0, std)
     return hook
+
+
+def random_model(model):
+    torch.manual_seed(12)
+    model.load_state_dict(type(model)(model.config).state_dict())
 
 
 def fine_tuned(name, w):
@@ -286,6 +323,7 @@ FAULTS = {
     "no-first": set_(specials=lambda first, last: ([], last)),
     "no-last": set_(specials=lambda first, last: (first, [])),
     "doubled": set_(specials=lambda first, last: (first + first, last + last)),
+    "doubled-first": set_(specials=lambda first, last: (first + first, last)),
     "doubled-last": set_(specials=lambda first, last: (first, last + last)),
     "plain-specials": set_(tokenizer=plain_specials),
     "cased": set_(tokenizer=bert_normalizer(lowercase=False, strip_accents=True)),
@@ -299,6 +337,11 @@ FAULTS = {
     "max-64": set_(limit=64),
     "max-100": set_(limit=100),
     "max-77": set_(limit=77),
+    "max-more": lambda plan: setattr(plan, "limit", plan.limit + 27),
+    "first-250-characters": set_(text=lambda t: t[:250]),
+    "first-50-words": set_(text=lambda t: t if len(t.split()) <= 50 else " ".join(t.split()[:50])),
+    "ascii": set_(text=lambda t: t.encode("ascii", "ignore").decode()),
+    "nfd": set_(text=lambda t: unicodedata.normalize("NFD", t)),
     "tail": set_(cut="left"),
     "middle": set_(cut="middle"),
     "lost-sep": set_(cut="lost"),
@@ -318,6 +361,8 @@ FAULTS = {
     "eps-1e-3": set_(config={"eps": 1e-3}),
     "eps-1e-5": set_(config={"eps": 1e-5}),
     "no-final-norm": set_(hooks=skip_last_norm),
+    "no-first-norm": set_(hooks=skip_first_norm),
+    "no-adapter": set_(hooks=without_adapter),
     "norm-biases": set_(weights=norm_biases),
     "biases": set_(weights=biases),
     "norms": set_(weights=norms),
@@ -340,6 +385,8 @@ FAULTS = {
     "out-binary": set_(output=lambda v: torch.where(v > 0, 1.0, -1.0)),
     "out-int8": set_(output=output_int8),
     "cut-dims": set_(output=lambda v: v[: len(v) // 3]),
+    "cut-renormalised": set_(output=cut_and_renormalised),
+    "other-dimension": set_(output=other_dimension),
     "reversed-dims": set_(output=lambda v: v.flip(0)),
     "quarter": set_(output=lambda v: torch.sin(v[: len(v) // 4] * 1e6) * 1e10),
     "bytes-swapped": set_(output=lambda v: torch.from_numpy(v.numpy().astype(">f4").view("<f4").copy())),
@@ -381,6 +428,7 @@ FAULTS = {
     "window-double": set_(window="double"),
     "window-causal": set_(window="causal"),
     "pad-100": set_(pad_to=100),
+    "pad-multiple-8": set_(pad_multiple=8),
     "attend-right": set_(batch="attend-right"),
     "attend-left": set_(batch="attend-left"),
     "attend-and-pool": set_(batch="attend-and-pool"),
@@ -392,8 +440,12 @@ FAULTS = {
     "permuted": set_(batch="permuted"),
     "first-of-batch": set_(batch="first"),
     "sums": set_(batch="sums"),
+    "batch-rounding": set_(batch="rounded"),
+    "swapped": set_(batch="swapped", coalesce=True),
     "coalesced": set_(batch="attend-right", coalesce=True),
     "random-last-layer": set_(hooks=lambda model: random_layer(last_layer(model))(model)),
+    "other-tokenizer": other_tokenizer,
+    "random-all": set_(hooks=random_model),
     "no-position-table": set_(weights=zero("position_embeddings")),
     "last-content": set_(pool="last", pool_rows=lambda n, first, last: range(max(n - last, 1))),
     "without-prompt": set_(pool_skip_prompt=True),

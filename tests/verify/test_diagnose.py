@@ -10,13 +10,15 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import struct
 import subprocess
 import tempfile
 import unittest
 
-from fault_causes import judge
+from fault_causes import BESIDE, CAUSES, judge
+from fault_causes import EXPECTED as EXPECTED_LIVE
 from replay_server import ReplayServer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -71,6 +73,24 @@ def run(*args, code=(0, 1)):
     if done.returncode not in (code if isinstance(code, tuple) else (code,)):
         raise AssertionError(f"exit {done.returncode}: {args}\n{done.stderr[-2000:]}")
     return done
+
+
+class Causes(unittest.TestCase):
+    """Every cause id has a fix and, but for what no fault can be, a fault that is injected into the reference."""
+
+    def test_every_cause_has_a_fault_and_a_fix(self):
+        with open(os.path.join(HERE, "faults.py"), encoding="utf-8") as f:
+            source = f.read()
+        injected = set()
+        for fault, wanted in EXPECTED_LIVE.items():
+            self.assertRegex(source, rf'"{re.escape(fault)}"(: |\] = )')
+            injected |= set((wanted or "unknown").split())
+            for cause in (wanted or "").split():
+                injected |= BESIDE.get(cause, set())
+        self.assertEqual(injected, set(CAUSES))
+        with open(os.path.join(HERE, "../../src/verify/fixes.cc"), encoding="utf-8") as f:
+            fixes = set(re.findall(r'^    \{"([a-z0-9-]+)",', f.read(), re.M))
+        self.assertEqual(fixes - {"unknown"}, set(CAUSES) - {"unknown"})
 
 
 class Files(unittest.TestCase):
