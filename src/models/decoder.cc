@@ -5,6 +5,7 @@
 
 #include "models/decoder_heads.h"
 #include "models/post_norm_encoder.h"
+#include "tensor/simulation.h"
 
 namespace truevec {
 
@@ -80,7 +81,9 @@ Status Decoder::Forward(const ForwardRequest& request, const ExecContext& ctx, M
   std::optional<Arena::Scope> scope;
   if (request.all_layers == nullptr) scope.emplace(ctx.arena);
   EmbeddingLookup(ctx, words_, batch.ids, false, hidden);
-  if (config_.embedding_scale != 1) {
+  // In double, which the Scale op is not.
+  if (ctx.simulation != nullptr && config_.embedding_scale != 1) ++ctx.simulation->scales_seen;
+  if (config_.embedding_scale != 1 && (ctx.simulation == nullptr || !ctx.simulation->skip_scale)) {
     for (int64_t r = 0; r < hidden.rows; ++r) {
       float* row = hidden.row(r);
       for (int64_t i = 0; i < hidden.cols; ++i) row[i] = static_cast<float>(row[i] * config_.embedding_scale);

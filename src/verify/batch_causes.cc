@@ -60,6 +60,34 @@ class BatchSearch {
   }
   double floor() const { return floor_; }
 
+  // How far what `h` does to a batch lies in the direction of what the target's batch does to its own single answers,
+  // 1 for the same; 0 where the sizes differ. For targets whose rounding hides more than the floor.
+  double Direction(const Hypothesis& h, const Asked& asked) {
+    Combination both = fitted_;
+    std::erase_if(both, [&](const Hypothesis* x) { return x->cause == h.cause; });
+    both.push_back(&h);
+    const auto simulated = lab_->Run(TextsOf(o_, asked), both);
+    const auto alone = lab_->Run(TextsOf(o_, asked), fitted_);
+    if (!simulated.ok() || !alone.ok()) return 0;
+    const std::vector<Vector> singles = SinglesOf(o_, asked);
+    double xy = 0;
+    double xx = 0;
+    double yy = 0;
+    for (size_t i = 0; i < singles.size(); ++i) {
+      if ((*simulated)[i].size() != asked.vectors[i].size()) return 0;
+      const double norms[] = {Norm((*simulated)[i]), Norm((*alone)[i]), Norm(asked.vectors[i]), Norm(singles[i])};
+      for (size_t d = 0; d < singles[i].size(); ++d) {
+        const double x = (*simulated)[i][d] / norms[0] - (*alone)[i][d] / norms[1];
+        const double y = asked.vectors[i][d] / norms[2] - singles[i][d] / norms[3];
+        xy += x * y;
+        xx += x * x;
+        yy += y * y;
+      }
+    }
+    return xx > 2 * yy || yy > 2 * xx || xx == 0 ? 0 : xy / std::sqrt(xx * yy);
+  }
+  const Hypotheses& rows() const { return rows_; }
+
  private:
   const Observations& o_;
   Lab* lab_;
@@ -164,6 +192,38 @@ void Concurrent(const Evidence& e, Lab* lab, const Combination& fitted, double f
       "a leak between requests, padding or another mask; none that was tried gives these vectors");
 }
 
+bool ClaimByDirection(const Observations& o, Lab* lab, const Combination& fitted, double floor, const Asked& asked,
+                      Diagnosis* d) {
+  const auto alone = lab->Run(TextsOf(o, asked), fitted);
+  if (!alone.ok()) return false;
+  const std::vector<Vector> singles = SinglesOf(o, asked);
+  const Comparison rounding = Compare(*alone, singles);
+  const double moved = Compare(singles, asked.vectors).mean;
+  if (rounding.worst <= floor || rounding.worst > 5e-3 || moved < 3 * rounding.mean) return false;
+  BatchSearch search(o, lab, fitted, floor);
+  const Hypothesis* best = nullptr;
+  double most = 0;
+  double rival = 0;
+  for (const Hypothesis& h : search.rows()) {
+    const double direction = search.Direction(h, asked);
+    if (direction > most) {
+      if (best != nullptr && best->cause != h.cause) rival = most;
+      most = direction;
+      best = &h;
+    } else if (best != nullptr && best->cause != h.cause) {
+      rival = std::max(rival, direction);
+    }
+  }
+  if (best == nullptr || most < 0.9 || 1 - most > 0.3 * (1 - rival)) return false;
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f", most);
+  const double worst = Compare(singles, asked.vectors).worst;
+  AddCause(d, best->cause, best->variant, 0.85,
+           best->says + " as far as the target's rounding lets see: correlation of what a batch changes " + text,
+           1 - worst, 1 - worst);
+  return true;
+}
+
 }  // namespace
 
 void BatchCauses(const Evidence& e, Lab* lab, const Combination& fitted, Diagnosis* d) {
@@ -235,6 +295,7 @@ void BatchCauses(const Evidence& e, Lab* lab, const Combination& fitted, Diagnos
       return;
     }
   }
+  if (lab != nullptr && e.reference != nullptr && ClaimByDirection(o, lab, fitted, floor, *first, d)) return;
   Cause* unknown =
       AddCause(d, "unknown", "", 0, "vectors change with the texts beside them in " + kind, 1 - worst, 1 - worst);
   unknown->evidence.push_back("a leak, padding or a wrong row; none that was tried gives these vectors");

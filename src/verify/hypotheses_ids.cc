@@ -56,6 +56,8 @@ struct Piece {
   int32_t id;
 };
 
+constexpr size_t kLongestPiece = 64;  // characters
+
 // The pieces of a "word" put together and cut again: longest match first, or SentencePiece's greedy merging by score.
 Ids Recut(const std::vector<Piece>& word, const IdContext& c, bool merge) {
   std::string text;
@@ -91,7 +93,7 @@ Ids Recut(const std::vector<Piece>& word, const IdContext& c, bool merge) {
     for (const std::string& part : parts) ids.push_back(id_of(part).value_or(-1));
   } else {
     for (size_t at = 0; at < parts.size();) {
-      size_t last = parts.size();
+      size_t last = std::min(parts.size(), at + kLongestPiece);
       std::optional<int32_t> id;
       for (; last > at; --last) {
         std::string piece;
@@ -109,7 +111,7 @@ Ids Recut(const std::vector<Piece>& word, const IdContext& c, bool merge) {
 bool StartsWord(const std::string& token) { return token.starts_with("\u2581") || token.starts_with("\u0120"); }
 
 // Re-segments every word of the content; pieces whose text is lost (unknown, bytes) keep their ids.
-Part Resegment(const Part& part, const IdContext& c, bool merge) {
+Part Resegment(const Part& part, const IdContext& c, bool merge, bool across_words) {
   Ids out;
   std::vector<Piece> word;
   const auto flush = [&] {
@@ -129,7 +131,7 @@ Part Resegment(const Part& part, const IdContext& c, bool merge) {
       out.push_back(id);
       continue;
     }
-    if (StartsWord(token)) flush();
+    if (StartsWord(token) && !across_words) flush();
     word.push_back({token, id});
   }
   flush();
@@ -246,11 +248,18 @@ void AddTokenizerHypotheses(const ModelTraits& model, Hypotheses* out) {
   const std::string form = model.pipeline->tokenizer().CanonicalForm();
   if (form.find("\"WordPiece\"") != std::string::npos) return;
   for (const bool merge : {true, false}) {
-    Edit* edit = AddHypothesis(out, "subword-algorithm", merge ? "greedy merging" : "longest match",
-                               merge ? "with pieces merged greedily by score the vectors agree"
-                                     : "with the longest piece taken first the vectors agree");
-    edit->untruncated = true;
-    edit->ids = [merge](const Part& part, const IdContext& c) { return std::vector<Part>{Resegment(part, c, merge)}; };
+    for (const bool across : {false, true}) {
+      if (merge && across) continue;  // what the model itself does, or too slow
+      Edit* edit =
+          AddHypothesis(out, "subword-algorithm",
+                        std::string(merge ? "greedy merging" : "longest match") + (across ? " across words" : ""),
+                        merge ? "with pieces merged greedily by score the vectors agree"
+                              : "with the longest piece taken first the vectors agree");
+      edit->untruncated = true;
+      edit->ids = [merge, across](const Part& part, const IdContext& c) {
+        return std::vector<Part>{Resegment(part, c, merge, across)};
+      };
+    }
   }
 }
 

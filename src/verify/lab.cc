@@ -324,7 +324,10 @@ Result<std::vector<std::vector<Part>>> Lab::EncodeAll(const std::vector<std::str
       if (!hypothesis->edit.ids) continue;
       std::vector<Part> next;
       for (const Part& part : parts) {
-        for (Part& piece : hypothesis->edit.ids(part, context)) next.push_back(std::move(piece));
+        for (Part& piece : hypothesis->edit.ids(part, context)) {
+          if (parts.size() > 1) piece.weight = part.weight;  // of one chunk of several
+          next.push_back(std::move(piece));
+        }
       }
       parts = std::move(next);
     }

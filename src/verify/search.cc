@@ -309,6 +309,25 @@ bool Search::Settle(SearchResult* result) {
   return false;
 }
 
+// What was taken for rounding may be one more cause that moves every text a little.
+void Search::Deepen(SearchResult* result) {
+  if (result->best.hypotheses.size() >= kMost) return;
+  const Trial start = result->best;
+  std::vector<Trial> grown = Extend(start);
+  grown.resize(std::min(grown.size(), kBeam));
+  for (const Trial& t : grown) {
+    auto all = TryAll(t.hypotheses);
+    if (!all || all->mean * 30 > start.mean || !Accept(*all)) continue;
+    SearchResult deeper = *result;
+    deeper.ties.clear();
+    deeper.tried.insert(deeper.tried.begin(), *all);
+    Judge(DropNeedless(*all), &deeper);
+    if (!deeper.found) continue;
+    *result = std::move(deeper);
+    return;
+  }
+}
+
 SearchResult Search::Run(double seconds) {
   SearchResult result;
   deadline_ = std::clock() + static_cast<std::clock_t>(seconds * CLOCKS_PER_SEC);
@@ -347,7 +366,10 @@ SearchResult Search::Run(double seconds) {
     result.tried.insert(result.tried.end(), full.begin(), full.end());
     std::stable_sort(result.tried.begin(), result.tried.end(), Better);
     if (result.tried.empty()) break;
-    if (Settle(&result)) return result;
+    if (Settle(&result)) {
+      if (!result.exact) Deepen(&result);
+      return result;
+    }
     // What is left may be a matter of length with a number of its own.
     for (size_t b = 0; b < std::min<size_t>(beam.size(), 3); ++b) {
       if (beam[b].hypotheses.size() >= kMost) continue;

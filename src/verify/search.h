@@ -68,6 +68,7 @@ class Search {
   std::vector<Trial> Pairs();
   double FloorOf(const Trial& from) const;
   bool Settle(SearchResult* result);
+  void Deepen(SearchResult* result);
   // search_estimate.cc
   Trial Refine(Trial trial);
   std::optional<Trial> EstimateLength(const Trial& start);

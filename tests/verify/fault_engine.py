@@ -138,6 +138,8 @@ class Engine:
             for known, run in itertools.groupby(word, key=lambda c: c in vocabulary):
                 if known:
                     ids += [vocabulary[p] for p in self.plan.cut_words("".join(run), vocabulary, self.scores)]
+                elif "<0x00>" in vocabulary:
+                    ids += [vocabulary[f"<0x{byte:02X}>"] for byte in "".join(run).encode()]
                 else:
                     ids.append(unk)  # a run of unknown characters is one
         return ids

@@ -177,7 +177,7 @@ def build(name, minilm, out):
                                   global_attn_every_n_layers=3, cls_token_id=0, sep_token_id=1, bos_token_id=0,
                                   eos_token_id=1, **SMALL)
         save(out, tokenizer, bert_specials(), randomize(ModernBertModel(config), 7), 256, "cls")
-    elif name in ("qwen3", "qwen2"):
+    elif name in ("qwen3", "qwen2", "gte-qwen2"):
         specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
         tokenizer = template(byte_level(3000, specials, QWEN_SPLIT), "", "<|endoftext|>")
         shape = dict(vocab_size=3000, max_position_embeddings=2048, num_key_value_heads=2, **SMALL)
@@ -186,12 +186,17 @@ def build(name, minilm, out):
                                            **shape))
             prompts = {"query": "Instruct: Given a web search query, retrieve relevant passages that answer the query\n"
                                 "Query:", "document": ""}
+        elif name == "gte-qwen2":  # a decoder that was trained to look both ways
+            model = Qwen2Model(Qwen2Config(is_causal=False, rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+                                           **shape))
+            prompts = {"query": "Instruct: Given a web search query, retrieve relevant passages that answer the query\n"
+                                "Query: "}
         else:
             model = Qwen2Model(Qwen2Config(**{**shape, "max_position_embeddings": 512}, rope_parameters={
                 "rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "original_max_position_embeddings": 128}))
             prompts = None
         save(out, tokenizer, {"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}, randomize(model, 8), 512,
-             "lasttoken" if name == "qwen3" else "mean", prompts=prompts)
+             "mean" if name == "qwen2" else "lasttoken", prompts=prompts)
     elif name == "gemma":
         config = Gemma3TextConfig(vocab_size=3000, head_dim=12, num_key_value_heads=2, max_position_embeddings=512,
                                   sliding_window=33, use_bidirectional_attention=True, pad_token_id=0, eos_token_id=1,
@@ -204,7 +209,7 @@ def build(name, minilm, out):
         raise SystemExit(f"no family {name}")
 
 
-FAMILIES = ("bert-cls", "nomic", "mpnet", "roberta", "e5", "t5", "modernbert", "qwen3", "qwen2", "gemma")
+FAMILIES = ("bert-cls", "nomic", "mpnet", "roberta", "e5", "t5", "modernbert", "qwen3", "qwen2", "gte-qwen2", "gemma")
 
 if __name__ == "__main__":
     for family in FAMILIES:
