@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <ctime>
+#include <numeric>
 #include <optional>
 
 #include "verify/diagnose.h"
@@ -217,7 +218,13 @@ bool ForeignIds(const Evidence& e, Lab* lab, Diagnosis* d) {
   size_t names = 0;
   size_t looked = 0;
   std::optional<Vocabulary> vocabulary;
-  for (size_t i = 0; i < o.texts.size() && looked < kTexts; ++i) {
+  // A single character is one token in most vocabularies.
+  std::vector<size_t> order(o.texts.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return o.texts[a].size() < o.texts[b].size(); });
+  for (const size_t i : order) {
+    if (looked == kTexts) break;
     const auto ids = lab->Ids({o.texts[i]}, {});
     if (!ids.ok() || (*ids)[0].size() != place + 1 + c.suffix.size()) continue;
     ++looked;

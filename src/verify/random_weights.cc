@@ -113,6 +113,12 @@ std::optional<double> WithoutLayer(Lab* lab, const std::string& part, int64_t la
     Hypothesis row;
     row.variant = "without " + part;
     row.edit.config = {{key, json::value(layers - 1)}};
+    const Setting* types = settings.Find("layer_types");
+    if (types != nullptr && types->value.is_array() && types->value.get_array().size() == static_cast<size_t>(layers)) {
+      json::array left = types->value.get_array();
+      left.erase(left.begin() + index);
+      row.edit.config.emplace_back("layer_types", std::move(left));
+    }
     row.edit.rename = [stem, index](const std::string& name) {
       if (!name.starts_with(stem) || LayerOf(name).empty()) return name;
       const int64_t own = IndexOf(LayerOf(name));
@@ -219,7 +225,6 @@ bool AllRandom(Lab* lab, const std::vector<std::string>& texts, const std::vecto
   for (int draw = 1; draw <= kDraws; ++draw) {
     const Hypothesis row = At("", kStarts[1], draw);
     const auto vectors = lab->RunOnce(texts, row);
-    if (!vectors.ok()) fprintf(stderr, "DBG all: %s\n", vectors.status().message().c_str());
     if (!vectors.ok()) return false;
     patterns.push_back(pattern(*vectors));
   }
@@ -233,9 +238,7 @@ bool AllRandom(Lab* lab, const std::vector<std::string>& texts, const std::vecto
   double most = 0;
   for (size_t i = 0; i < patterns.size(); ++i) most = std::max(most, unlike(patterns[i], i));
   const double bound = 1.5 * most + 0.05;
-  fprintf(stderr, "DBG all %g bound %g ref %g\n", unlike(pattern(target), kDraws), bound,
-          unlike(pattern(reference), kDraws));
-  return unlike(pattern(target), kDraws) <= bound && unlike(pattern(reference), kDraws) >= 2 * bound;
+  return most <= 0.5 && unlike(pattern(target), kDraws) <= bound && unlike(pattern(reference), kDraws) >= 2 * bound;
 }
 
 // The target is one more random start of `part`: each start is held against the others as the target against all.
@@ -246,8 +249,6 @@ std::optional<Fit> OneMore(Lab* lab, const std::string& part, const Start& start
     return lab->RunOnce(texts, row);
   };
   const auto first = run(1);
-  fprintf(stderr, "DBG %s %s %s first %g loaded %g\n", part.c_str(), start.name,
-          first.ok() ? "" : first.status().message().c_str(), first.ok() ? MeanDistance(*first, target) : -1, loaded);
   if (!first.ok() || MeanDistance(*first, target) * kExplains > loaded) return std::nullopt;
   const auto middle = run(0);
   if (!middle.ok()) return std::nullopt;
@@ -271,8 +272,6 @@ std::optional<Fit> OneMore(Lab* lab, const std::string& part, const Start& start
     farthest = std::max(farthest, other.distance);
     most_unlike = std::max(most_unlike, other.unlike);
   }
-  fprintf(stderr, "DBG own %g %g far %g between %g unlike %g\n", own.distance, own.unlike, farthest, fit.between,
-          most_unlike);
   if (own.distance > 1.5 * farthest || own.distance < 0.65 * fit.between) return std::nullopt;
   if (own.unlike > 1.5 * most_unlike + 0.05 || most_unlike > 0.7) return std::nullopt;
   return fit;
@@ -316,7 +315,6 @@ bool RandomWeights(const Evidence& e, Lab* lab, Diagnosis* d) {
       if (!fit) continue;
       if (part != "linear.") {
         const auto without = WithoutLayer(lab, part, layers, texts, target);
-        fprintf(stderr, "DBG without %g\n", without.value_or(-1));
         if (!without || *without < fit->to_target / 20) return false;
       }
       Cause* cause =
