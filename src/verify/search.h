@@ -74,6 +74,7 @@ class Search {
   std::optional<Trial> EstimateLength(const Trial& start);
   std::pair<int64_t, int64_t> Between(const Trial& start, double floor, bool words) const;
   int64_t WholeLength(size_t text) const;
+  std::optional<Trial> EstimateTextCut(const Trial& start);
   std::optional<Trial> EstimatePadding(const Trial& start);
   // `row` added to `start`, or in place of its member `replaced`.
   std::optional<Trial> TryMade(const Combination& start, std::optional<size_t> replaced, Hypothesis row,

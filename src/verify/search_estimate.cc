@@ -60,7 +60,8 @@ std::pair<int64_t, int64_t> Search::Between(const Trial& start, double floor, bo
 
 // Tokens of a text that is not cut, as far as the model can run it.
 int64_t Search::WholeLength(size_t text) const {
-  const int64_t most = lab_->ids().max_positions > 0 ? lab_->ids().max_positions : 8 * lab_->traits().max_length;
+  const bool table = lab_->traits().thetas.empty() && lab_->ids().max_positions > 0;
+  const int64_t most = table ? lab_->ids().max_positions : 8 * lab_->traits().max_length;
   const Hypothesis uncut = MaxLengthRow(most);
   const auto ids = lab_->Ids({texts_[text]}, {&uncut});
   return ids.ok() ? std::min(most, static_cast<int64_t>((*ids)[0].size())) : lengths_[text];
@@ -106,18 +107,6 @@ std::optional<Trial> Search::EstimateLength(const Trial& start) {
     budget -= length;
     if (done(TryMade(start.hypotheses, std::nullopt, MaxLengthRow(length), {wrong}))) return TryAll(near->hypotheses);
   }
-  for (const bool words : {true, false}) {
-    if (!free("client-text-changed")) break;
-    const auto [low, high] = Between(start, floor, words);
-    budget = kEstimateTokens / 4;
-    for (const int64_t count : RoundFirst(low, high)) {
-      if (budget < 0 || Late()) break;
-      budget -= lengths_[wrong] / 2;
-      if (done(TryMade(start.hypotheses, std::nullopt, TextCutRow(count, words), {wrong}))) {
-        return TryAll(near->hypotheses);
-      }
-    }
-  }
   budget = kEstimateTokens;
   for (const int64_t size : RoundFirst(std::max<int64_t>(right - around, 4), lengths_[wrong] - around)) {
     std::vector<int64_t> overlaps = {0, size / 10, size / 5, size / 4, size / 2, 10, 16, 20, 32, 50, 64, 100, 128};
@@ -134,6 +123,34 @@ std::optional<Trial> Search::EstimateLength(const Trial& start) {
     }
     budget -= size;
     if (budget < 0 || Late() || std::clock() > stop) break;
+  }
+  return near ? TryAll(near->hypotheses) : std::nullopt;
+}
+
+// Only texts of more than some count of words or characters are wrong, whatever their tokens.
+std::optional<Trial> Search::EstimateTextCut(const Trial& start) {
+  const double floor = FloorOf(start);
+  size_t wrong = texts_.size();
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    const bool shorter = wrong == texts_.size() || texts_[i].size() < texts_[wrong].size();
+    if (start.distance[i] > floor && shorter) wrong = i;
+  }
+  const bool taken = std::any_of(start.hypotheses.begin(), start.hypotheses.end(),
+                                 [](const Hypothesis* h) { return h->edit.text != nullptr; });
+  if (wrong == texts_.size() || taken) return std::nullopt;
+  std::optional<Trial> near;
+  for (const bool words : {true, false}) {
+    const auto [low, high] = Between(start, floor, words);
+    if (low < 2) continue;  // no text is right
+    int64_t budget = kEstimateTokens / 4;
+    for (const int64_t count : RoundFirst(low, high)) {
+      budget -= lengths_[wrong];
+      if (budget < 0 || Late()) break;
+      auto trial = TryMade(start.hypotheses, std::nullopt, TextCutRow(count, words), {wrong});
+      if (!trial || trial->worst > std::min(floor, near ? near->worst : floor)) continue;
+      near = std::move(trial);
+      if (near->worst <= kExactDistance) return TryAll(near->hypotheses);
+    }
   }
   return near ? TryAll(near->hypotheses) : std::nullopt;
 }
