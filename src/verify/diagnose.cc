@@ -311,6 +311,8 @@ void Conclude(const DiagnoseOptions& options, Diagnosis* d) {
   } else {
     d->verdict = d->tolerance == Tolerance::kFloat32 ? "identical" : "equivalent";
   }
+  const auto batches = [](const Cause& cause) { return cause.id == "batch-numerics"; };
+  if (d->verdict == "identical" && std::any_of(d->causes.begin(), d->causes.end(), batches)) d->verdict = "equivalent";
   if (d->verdict == "identical") std::erase_if(d->causes, numeric);
   std::stable_sort(d->causes.begin(), d->causes.end(),
                    [&](const Cause& a, const Cause& b) { return numeric(a) < numeric(b); });
