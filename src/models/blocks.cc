@@ -98,4 +98,10 @@ void ScatterRows(ConstMatrix from, std::span<const int32_t> rows, Matrix out) {
   }
 }
 
+Matrix KeepNeeded(const ExecContext& ctx, std::span<const int32_t> needed, Matrix hidden, Matrix* context) {
+  if (needed.empty()) return hidden;
+  *context = GatherRows(ctx, *context, needed);
+  return GatherRows(ctx, hidden, needed);
+}
+
 }  // namespace truevec

@@ -57,6 +57,9 @@ Result<Linear> LoadFusedLinear(const std::vector<WeightScope>& scopes, int64_t i
 // out.row(i) = from.row(rows[i]), in the arena; and back, the other rows of `out` untouched.
 Matrix GatherRows(const ExecContext& ctx, ConstMatrix from, std::span<const int32_t> rows);
 void ScatterRows(ConstMatrix from, std::span<const int32_t> rows, Matrix out);
+// The rows of `hidden` that a layer goes on with after attention, and those of `context` with them: copies of the
+// `needed` ones; all of them, in place, when `needed` is empty.
+Matrix KeepNeeded(const ExecContext& ctx, std::span<const int32_t> needed, Matrix hidden, Matrix* context);
 
 }  // namespace truevec
 

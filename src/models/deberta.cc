@@ -245,11 +245,7 @@ class Deberta : public Model {
     Matrix context = ctx.arena->NewMatrix(hidden.rows, width);
     DisentangledAttention(ctx, c_.positions, layer.positions, index, batch.offsets, qkv, context);
     ctx.Record(number, "attention.self", context);
-    Matrix x = hidden;
-    if (!needed.empty()) {
-      context = GatherRows(ctx, context, needed);
-      x = GatherRows(ctx, hidden, needed);
-    }
+    const Matrix x = KeepNeeded(ctx, needed, hidden, &context);
     const ConstMatrix residual = x;
     const Matrix branch = ctx.arena->NewMatrix(x.rows, width);
     Apply(ctx, layer.attention_output, context, branch);

@@ -209,11 +209,7 @@ class FlashRoberta : public Model {
     Matrix context = ctx.arena->NewMatrix(hidden.rows, width);
     Attention(ctx, spec, batch.offsets, q, k, qkv.Columns(2 * width, width), context);
     ctx.Record(index, "attention.self", context);
-    Matrix x = hidden;
-    if (!needed.empty()) {
-      context = GatherRows(ctx, context, needed);
-      x = GatherRows(ctx, hidden, needed);
-    }
+    const Matrix x = KeepNeeded(ctx, needed, hidden, &context);
     const ConstMatrix residual = x;
     const Matrix branch = ctx.arena->NewMatrix(x.rows, width);
     layer.attention_output.Apply(ctx, task, context, branch);

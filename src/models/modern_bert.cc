@@ -181,11 +181,7 @@ class ModernBert : public Model {
     Matrix context = ctx.arena->NewMatrix(hidden.rows, width);
     Attention(ctx, spec, batch.offsets, q, k, qkv.Columns(2 * width, width), context);
     ctx.Record(index, "attention.self", context);
-    Matrix x = hidden;
-    if (!needed.empty()) {
-      context = GatherRows(ctx, context, needed);
-      x = GatherRows(ctx, hidden, needed);
-    }
+    const Matrix x = KeepNeeded(ctx, needed, hidden, &context);
     const ConstMatrix residual = x;
     Apply(ctx, layer.output, context, x, Activation::kNone, &residual);
     ctx.Record(index, "attention.output", x);

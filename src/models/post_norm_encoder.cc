@@ -96,11 +96,7 @@ void PostNormEncoder::RunLayer(const PostNormLayer& layer, int index, const Pack
   Attention(ctx, spec, batch.offsets, q, k, qkv.Columns(2 * width, width), context);
   ctx.Record(index, "attention.self", context);
   // From here each row goes its own way.
-  Matrix x = hidden;
-  if (!needed.empty()) {
-    context = GatherRows(ctx, context, needed);
-    x = GatherRows(ctx, hidden, needed);
-  }
+  const Matrix x = KeepNeeded(ctx, needed, hidden, &context);
   const ConstMatrix residual = x;
   const Matrix branch = ctx.arena->NewMatrix(x.rows, width);
   Apply(ctx, layer.attention_output, context, branch);

@@ -165,11 +165,7 @@ class T5 : public Model {
     Attention(ctx, spec, batch.offsets, qkv.Columns(0, inner), qkv.Columns(inner, inner), qkv.Columns(2 * inner, inner),
               context);
     ctx.Record(index, "attention.self", context);
-    Matrix x = hidden;
-    if (!needed.empty()) {
-      context = GatherRows(ctx, context, needed);
-      x = GatherRows(ctx, hidden, needed);
-    }
+    const Matrix x = KeepNeeded(ctx, needed, hidden, &context);
     const ConstMatrix residual = x;
     Apply(ctx, layer.output, context, x, Activation::kNone, &residual);
     ctx.Record(index, "attention.output", x);
