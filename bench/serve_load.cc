@@ -190,7 +190,9 @@ class Load {
       if (!same) ++totals_.mismatched;
       totals_.latencies.push_back(std::chrono::duration<double>(now - connection->arrival).count());
     } else if (status == 429) {
-      ++totals_.refused;
+      // On the server's cores: no switch for each refusal, but several at once.
+      const sched_param none{};
+      if (totals_.refused++ == 0) sched_setscheduler(0, SCHED_BATCH, &none);
     } else {
       ++totals_.failed;
     }
@@ -295,9 +297,6 @@ Options ReadOptions(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // On the server's cores: no switch for each reply, but several at once.
-  const sched_param none{};
-  sched_setscheduler(0, SCHED_BATCH, &none);
   rlimit files{};  // one a connection
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max;

@@ -1,6 +1,5 @@
 #include "net/http_server.h"
 
-#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,13 +24,6 @@ using Local = asio::local::stream_protocol;
 
 constexpr auto kSweep = std::chrono::milliseconds(200);
 
-// An I/O thread that wakes for a request does not take a busy core from a compute thread at once (SCHED_BATCH), but
-// comes a moment later and finds several. At overload this halves what a refusal costs.
-void LetOthersFinish() {
-  const sched_param none{};
-  if (sched_getscheduler(0) == SCHED_OTHER) sched_setscheduler(0, SCHED_BATCH, &none);
-}
-
 class BeastServer : public HttpServer {
  public:
   BeastServer(const HttpServerOptions& options, HttpHandler handler, HttpErrorBody error_body)
@@ -46,11 +38,7 @@ class BeastServer : public HttpServer {
     if (!options().tls_certificate.empty() || !options().tls_key.empty()) TV_RETURN_IF_ERROR(LoadTls());
     TV_RETURN_IF_ERROR(options().unix_socket.empty() ? ListenTcp() : ListenLocal());
     Sweep();
-    for (int i = 0; i < options().io_threads; ++i)
-      threads_.emplace_back([this] {
-        LetOthersFinish();
-        io_.run();
-      });
+    for (int i = 0; i < options().io_threads; ++i) threads_.emplace_back([this] { io_.run(); });
     return Status::Ok();
   }
 

@@ -6,6 +6,8 @@
 #ifndef TRUEVEC_NET_HTTP_SESSION_H_
 #define TRUEVEC_NET_HTTP_SESSION_H_
 
+#include <sched.h>
+
 #include <array>
 #include <atomic>
 #include <boost/asio.hpp>
@@ -32,7 +34,8 @@ using Clock = std::chrono::steady_clock;
 inline constexpr size_t kReadAhead = size_t{64} << 10;
 // What one read may add to that; it bounds chunk extensions and trailer fields, which must fit whole.
 inline constexpr size_t kReadBuffer = size_t{64} << 10;
-inline constexpr size_t kCompressFrom = 1400;  // smaller bodies fit one packet as they are
+inline constexpr auto kOverload = std::chrono::seconds(1);  // after a request was refused with 429
+inline constexpr size_t kCompressFrom = 1400;               // smaller bodies fit one packet as they are
 inline constexpr size_t kSlowestBytesPerSecond = size_t{16} << 10;
 
 class SessionBase {
@@ -56,9 +59,22 @@ struct Shared {
   HttpErrorBody error_body;
   std::atomic<bool> draining{false};
   std::atomic<size_t> body_bytes{0};
+  std::atomic<Clock::rep> overloaded_until{0};
+  const bool normal_class = sched_getscheduler(0) == SCHED_OTHER;  // else the operator chose one
   std::mutex mutex;
   std::set<SessionBase*> sessions;
 };
+
+// While requests are refused for overload, an I/O thread that wakes does not take a busy core from a compute thread at
+// once (SCHED_BATCH) but comes a moment later and finds several requests, which halves what a refusal costs. At other
+// times that would delay replies. For the calling thread.
+inline void ChooseSchedulingClass(const Shared& shared) {
+  if (!shared.normal_class) return;
+  const bool overloaded = Clock::now().time_since_epoch().count() < shared.overloaded_until.load();
+  const int wanted = overloaded ? SCHED_BATCH : SCHED_OTHER;
+  const sched_param none{};
+  if (sched_getscheduler(0) != wanted) sched_setscheduler(0, wanted, &none);
+}
 
 template <typename Stream>
 class Session : public SessionBase, public std::enable_shared_from_this<Session<Stream>> {
@@ -169,6 +185,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   void ReadHeader() {
     idle_ = false;
     received_ = Clock::now();
+    ChooseSchedulingClass(*shared_);
     SetDeadline(shared_->options.header_timeout);
     parser_.emplace();
     parser_->body_limit(shared_->options.max_body);
@@ -309,6 +326,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
 
   void Write(ServerResponse response) {
     answering_ = nullptr;
+    if (response.status == 429) shared_->overloaded_until = (Clock::now() + kOverload).time_since_epoch().count();
     if (shared_->draining) keep_alive_ = false;
     response_ = {};
     response_.version(version_);
