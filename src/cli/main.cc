@@ -51,8 +51,9 @@ void AddCommonOptions(CLI::App* app, CommonOptions* common) {
   app->add_option("--packed-cache", common->packed_cache,
                   "Directory where packed weights are kept for the next start (default ~/.cache/truevec/packed)");
   app->add_flag("--no-packed-cache", common->no_packed_cache, "Neither read nor write packed weights");
-  app->add_option("--isa", common->isa,
-                  "Force an instruction set: avx512_bf16, avx512_vnni, avx512, avx_vnni, avx2, neon, scalar");
+  app->add_option(
+      "--isa", common->isa,
+      "Force an instruction set: avx512_amx, avx512_bf16, avx512_vnni, avx512, avx_vnni, avx2, neon, scalar");
 }
 
 // --max-length -> TRUEVEC_MAX_LENGTH

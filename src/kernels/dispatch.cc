@@ -2,6 +2,8 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include "kernels/kernels.h"
@@ -24,6 +26,9 @@ extern const KernelTable kTable;
 namespace avx512_bf16 {
 extern const KernelTable kTable;
 }
+namespace avx512_amx {
+extern const KernelTable kTable;
+}
 namespace avx512 {
 extern const KernelTable kTable;
 }
@@ -41,10 +46,22 @@ bool HasAvxVnni() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
 }
+
+// CPUID leaf 7, EDX bits 22 (AMX-BF16), 24 (AMX-TILE), 25 (AMX-INT8), and Linux's leave to use the tiles, which a
+// process asks for once (arch_prctl with ARCH_REQ_XCOMP_PERM and XFEATURE_XTILEDATA; Linux,
+// Documentation/arch/x86/xstate.rst).
+bool HasAmx() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  constexpr unsigned kWanted = 1u << 22 | 1u << 24 | 1u << 25;
+  constexpr long kRequestPermission = 0x1023;
+  constexpr long kTileData = 18;
+  return (edx & kWanted) == kWanted && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
 #endif
 
 struct Available {
-  const KernelTable* tables[7];
+  const KernelTable* tables[8];
   int count = 0;
 
   Available() {
@@ -59,9 +76,14 @@ struct Available {
                                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"));
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool vnni = emulated || __builtin_cpu_supports("avx512vnni");
-    if (avx512 && vnni && (emulated || __builtin_cpu_supports("avx512bf16"))) tables[count++] = &avx512_bf16::kTable;
+    const bool bf16 = avx512 && vnni && (emulated || __builtin_cpu_supports("avx512bf16"));
+    if (bf16 && (emulated || HasAmx())) tables[count++] = &avx512_amx::kTable;
+    // Intel's CPUs take longer for vdpbf16ps than for widening the weights (Emerald Rapids: twice as long): on request.
+    const bool slow_bf16 = __builtin_cpu_is("intel") != 0;
+    if (bf16 && !slow_bf16) tables[count++] = &avx512_bf16::kTable;
     if (avx512 && vnni) tables[count++] = &avx512_vnni::kTable;
     if (avx512) tables[count++] = &avx512::kTable;
+    if (bf16 && slow_bf16) tables[count++] = &avx512_bf16::kTable;
     if (avx2 && (emulated || HasAvxVnni())) tables[count++] = &avx_vnni::kTable;
     if (avx2) tables[count++] = &avx2::kTable;
 #elif defined(__aarch64__)

@@ -34,14 +34,23 @@ constexpr int64_t kPeakChains = 12;
 #ifdef TV_BF16
 #include "kernels/gemm_bfloat16-inl.h"
 #endif
+#ifdef TV_AMX
+#include "kernels/gemm_amx-inl.h"
+#endif
 #include "kernels/rows-inl.h"
 #include "kernels/peak-inl.h"
 // clang-format on
 
-#ifdef TV_BF16
+#if defined(TV_AMX)
+constexpr auto* kGemmInt8 = &GemmAmxInt8;
+constexpr auto* kGemmBFloat16 = &GemmAmxBFloat16;
+constexpr auto* kRoundRow = &RoundRow;
+#elif defined(TV_BF16)
+constexpr auto* kGemmInt8 = &GemmInt8;
 constexpr auto* kGemmBFloat16 = &GemmBFloat16;
 constexpr auto* kRoundRow = &RoundRow;
 #else
+constexpr auto* kGemmInt8 = &GemmInt8;
 constexpr decltype(KernelTable::gemm_bfloat16) kGemmBFloat16 = nullptr;
 constexpr decltype(KernelTable::round_row) kRoundRow = nullptr;
 #endif
@@ -49,7 +58,7 @@ constexpr decltype(KernelTable::round_row) kRoundRow = nullptr;
 }  // namespace
 
 extern const KernelTable kTable;
-const KernelTable kTable = {TV_ISA_NAME, Gemm,       GemmInt8,  QuantizeRow, kGemmBFloat16, kRoundRow,
+const KernelTable kTable = {TV_ISA_NAME, Gemm,       kGemmInt8, QuantizeRow, kGemmBFloat16, kRoundRow,
                             Tile,        Softmax,    Activate,  LayerNorm,   RmsNorm,       SumSquares,
                             AddToDouble, DivideRows, Transpose, PeakFma};
 

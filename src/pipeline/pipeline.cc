@@ -234,7 +234,7 @@ json::object LoadedPipeline::DescribeAll(const SpecOptions& options) const {
       {"truncate_dim", spec_.truncate_dim.has_value() ? json::value(*spec_.truncate_dim) : json::value()}};
   // Such products give other bits than those of other CPUs.
   if (options.compute_type != ComputeType::kFloat32 && kernels::Active().gemm_bfloat16 != nullptr) {
-    all["bfloat16_activations"] = true;
+    all["bfloat16_activations"] = kernels::Active().name;
   }
   return all;
 }

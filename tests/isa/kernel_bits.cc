@@ -47,8 +47,9 @@ void Print(const KernelTable& table, const char* kernel, const Hash& hash) {
   printf("%s %s %016llx\n", table.name, kernel, static_cast<unsigned long long>(hash.value()));
 }
 
-constexpr int64_t kShapes[][3] = {{1, 1, 1},    {1, 70, 37},   {2, 40, 300},  {3, 33, 7},    {5, 16, 257},
-                                  {13, 65, 64}, {50, 48, 700}, {97, 96, 384}, {8, 384, 1536}};
+constexpr int64_t kShapes[][3] = {{1, 1, 1},      {1, 70, 37},     {2, 40, 300},  {3, 33, 7},
+                                  {5, 16, 257},   {13, 65, 64},    {50, 48, 700}, {97, 96, 384},
+                                  {8, 384, 1536}, {26, 401, 1650}, {700, 20, 90}};
 
 void Products(const KernelTable& table, Weights storage, const char* name) {
   Hash hash;

@@ -31,10 +31,11 @@ def main():
     found = hashes([program, str(golden)])
     if not add_neon(found, lambda: neon(source, build, golden)):
         return 1
-    # vdpbf16ps multiplies rounded activations: bits of its own, also where int8 leaves a matrix to bfloat16.
-    for name in found.get("avx512_bf16", {}):
-        if name.endswith(("/bfloat16", "/int8")):
-            found["avx512_bf16"][name] = found["scalar"][name]
+    # vdpbf16ps and AMX multiply rounded activations: bits of their own, also where int8 leaves a matrix to bfloat16.
+    for table in ("avx512_bf16", "avx512_amx"):
+        for name in found.get(table, {}):
+            if name.endswith(("/bfloat16", "/int8")):
+                found[table][name] = found["scalar"][name]
     return verdict(found, "models and dtypes")
 
 

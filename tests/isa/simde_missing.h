@@ -76,8 +76,67 @@ inline __m256 Emulated_extractf32x8_ps(__m512 a, int half) {
   return r;
 }
 
+// AMX with all tiles of 16 rows of 64 bytes (Intel SDM).
+alignas(64) unsigned char tiles[8][16][64];
+template <typename T>
+T& TileElement(int tile, int row, int column) {
+  return ((T*)tiles[tile][row])[column];
+}
+void Emulated_tile_loadd(int tile, const void* from, int64_t stride) {
+  for (int row = 0; row < 16; ++row) __builtin_memcpy(tiles[tile][row], (const char*)from + row * stride, 64);
+}
+void Emulated_tile_stored(int tile, void* to, int64_t stride) {
+  for (int row = 0; row < 16; ++row) __builtin_memcpy((char*)to + row * stride, tiles[tile][row], 64);
+}
+void Emulated_tile_zero(int tile) { __builtin_memset(tiles[tile], 0, sizeof tiles[tile]); }
+template <typename A>
+void Emulated_tile_dpb(int c, int a, int b) {
+  for (int row = 0; row < 16; ++row) {
+    for (int column = 0; column < 16; ++column) {
+      for (int i = 0; i < 64; ++i) {
+        TileElement<int32_t>(c, row, column) +=
+            (int32_t)TileElement<A>(a, row, i) * TileElement<int8_t>(b, i / 4, 4 * column + i % 4);
+      }
+    }
+  }
+}
+float TileBFloat16(int tile, int row, int column) {
+  uint32_t bits = (uint32_t)TileElement<uint16_t>(tile, row, column) << 16;
+  if ((bits & 0x7F800000u) == 0) bits &= 0x80000000u;  // denormals count as zero
+  float x;
+  __builtin_memcpy(&x, &bits, 4);
+  return x;
+}
+void Emulated_tile_dpbf16ps(int c, int a, int b) {
+  for (int row = 0; row < 16; ++row) {
+    for (int column = 0; column < 16; ++column) {
+      for (int pair = 0; pair < 16; ++pair) {
+        float& sum = TileElement<float>(c, row, column);
+        sum += TileBFloat16(a, row, 2 * pair) * TileBFloat16(b, pair, 2 * column);
+        sum += TileBFloat16(a, row, 2 * pair + 1) * TileBFloat16(b, pair, 2 * column + 1);
+      }
+    }
+  }
+}
+
 }  // namespace
 
+#undef _tile_loadconfig
+#define _tile_loadconfig(config) (void)(config)
+#undef _tile_release
+#define _tile_release() (void)0
+#undef _tile_zero
+#define _tile_zero Emulated_tile_zero
+#undef _tile_loadd
+#define _tile_loadd Emulated_tile_loadd
+#undef _tile_stored
+#define _tile_stored Emulated_tile_stored
+#undef _tile_dpbf16ps
+#define _tile_dpbf16ps Emulated_tile_dpbf16ps
+#undef _tile_dpbssd
+#define _tile_dpbssd Emulated_tile_dpb<int8_t>
+#undef _tile_dpbusd
+#define _tile_dpbusd Emulated_tile_dpb<uint8_t>
 #undef _mm512_cvtepi32_ps
 #define _mm512_cvtepi32_ps Emulated_cvtepi32_ps
 #undef _mm512_cvtps_epi32
