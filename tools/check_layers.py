@@ -22,7 +22,7 @@ ALLOWED = {
     "cli": None,  # everything
 }
 # kernels may use C headers only, so that no inline code of another module is compiled for one instruction set.
-KERNEL_SYSTEM_HEADERS = {"simde/x86/avx512.h", "simde/x86/avx512/dpwssd.h", "cpuid.h", "stdint.h", "string.h", "immintrin.h", "arm_neon.h",
+KERNEL_SYSTEM_HEADERS = {"simde/x86/avx512.h", "simde/x86/avx512/dpwssd.h", "cpuid.h", "sys/syscall.h", "unistd.h", "stdint.h", "string.h", "immintrin.h", "arm_neon.h",
                          "math.h"}
 
 
