@@ -179,7 +179,8 @@ void AverageWhereBlind(const AttentionSpec& spec, std::span<const int32_t> offse
       int64_t end = spec.causal ? i + 1 : length;
       if (spec.window_right >= 0) end = std::min(end, i + spec.window_right + 1);
       const auto hidden = spec.hidden_keys.begin() + first;
-      if (std::find(hidden + begin, hidden + std::max(begin, end), uint8_t{0}) != hidden + std::max(begin, end)) continue;
+      if (std::find(hidden + begin, hidden + std::max(begin, end), uint8_t{0}) != hidden + std::max(begin, end))
+        continue;
       for (int64_t h = 0; h < spec.heads; ++h) {
         const int64_t kv = h / (spec.heads / spec.kv_heads);
         for (int64_t c = 0; c < d; ++c) {

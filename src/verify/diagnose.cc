@@ -249,8 +249,8 @@ bool ClaimNumeric(Search* search, const Trial& fitted, Diagnosis* d) {
   char text[64];
   // Below that the direction still tells where the size is right and no other cause goes that way: over eight texts
   // the correlation of unrelated residuals stays within 0.1 or so.
-  const bool faint = result.correlation >= 0.2 && result.rival * 2 <= result.correlation && result.size >= 1.0 / 3 &&
-                     result.size <= 3;
+  const bool faint =
+      result.correlation >= 0.2 && result.rival * 2 <= result.correlation && result.size >= 1.0 / 3 && result.size <= 3;
   if (result.hypothesis != nullptr && (result.exact || result.correlation >= 0.35 || faint)) {
     // Engines with int8 weights round activations too, which no simulation repeats: half of the residual is enough.
     const bool coarse = result.hypothesis->cause == "weight-quantization" && result.correlation >= 0.5 && worst <= 5e-2;

@@ -40,7 +40,7 @@ struct Diagnosis {
   Comparison comparison;
   std::vector<double> explained;  // 1 - cosine of each probe with the causes simulated; empty: none found
   std::string nearest_rounding;   // the rounding whose residual is most like the target's, where none was claimed
-  bool may_be_random = false;  // the texts lie to each other as in this model at a random start, yet not clearly so
+  bool may_be_random = false;     // the texts lie to each other as in this model at a random start, yet not clearly so
   double neighbour_overlap = 1;
   double geometry = 1;  // correlation of pairwise similarities
   Tolerance tolerance = Tolerance::kNone;

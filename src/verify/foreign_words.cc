@@ -107,8 +107,9 @@ class RepeatedWords {
     std::vector<Word> found;
     for (const Word& word : words_) {
       const bool own = std::find(word.own.begin(), word.own.end(), word.id) != word.own.end();
-      const bool shared = std::any_of(words_.begin(), words_.end(),
-                                      [&](const Word& other) { return other.word != word.word && other.id == word.id; });
+      const bool shared = std::any_of(words_.begin(), words_.end(), [&](const Word& other) {
+        return other.word != word.word && other.id == word.id;
+      });
       if (own || shared || word.Ratio() < kStandsOut || lab_->ids().tokenizer->IsSpecial(word.id)) continue;
       found.push_back(word);
     }
@@ -123,9 +124,9 @@ class RepeatedWords {
     if (!reply.ok() || reply->vectors.empty()) return false;
     const int32_t own_a = Usual(a.own);
     const int32_t own_b = Usual(b.own);
-    const std::vector<std::array<int32_t, 2>> pairs = {{a.id, b.id},        {own_a, own_b},        {own_a, b.id},
-                                                       {a.id, own_b},       {a.second_id, b.id},   {a.id, b.second_id},
-                                                       {a.id, a.id},        {b.id, b.id}};
+    const std::vector<std::array<int32_t, 2>> pairs = {{a.id, b.id},  {own_a, own_b},      {own_a, b.id},
+                                                       {a.id, own_b}, {a.second_id, b.id}, {a.id, b.second_id},
+                                                       {a.id, a.id},  {b.id, b.id}};
     std::vector<std::vector<int32_t>> batch;
     for (const auto& pair : pairs) {
       std::vector<int32_t> ids;
@@ -196,14 +197,15 @@ bool ForeignWords(const Evidence& e, Lab* lab, Target* target, Diagnosis* d) {
     const Word& b = found[i + 1];
     if (!words.Foretells(a, b)) continue;
     const auto piece = [&](const Word& w) {
-      return "\"" + w.word + "\" as token " + std::to_string(w.id) + " (\"" + c.tokenizer->IdToToken(w.id).value_or("") +
-             "\")";
+      return "\"" + w.word + "\" as token " + std::to_string(w.id) + " (\"" +
+             c.tokenizer->IdToToken(w.id).value_or("") + "\")";
     };
     char ratios[96];
     std::snprintf(ratios, sizeof ratios, "%.0f and %.0f times nearer than any other id", a.Ratio(), b.Ratio());
     AddCause(d, "foreign-token-ids", "", 0.85,
              "repeated " + std::to_string(repeats) + " times, " + piece(a) + " and " + piece(b) +
-                 " reached the model: " + ratios + ", and in turn they give what the target answers for the two words "
+                 " reached the model: " + ratios +
+                 ", and in turn they give what the target answers for the two words "
                  "in turn; ids of another vocabulary, the prompt's too",
              1 - d->comparison.worst, 1 - d->comparison.worst);
     return true;

@@ -82,7 +82,8 @@ Result<TokenLimit> FindTokenLimit(Target* target, int64_t most_tokens, int64_t c
   for (int64_t step = most_tokens; step > 0; step /= 2) {
     while (most_words + step <= most_tokens && look(most_words + step).longer <= most_tokens) most_words += step;
   }
-  TV_ASSIGN_OR_RETURN(const WordLimit words, FindWordLimit(target, std::min<int64_t>(4, most_words), most_words, noise));
+  TV_ASSIGN_OR_RETURN(const WordLimit words,
+                      FindWordLimit(target, std::min<int64_t>(4, most_words), most_words, noise));
   TokenLimit limit;
   limit.limited = words.limited;
   limit.refused = words.limited && words.at_more.refused;

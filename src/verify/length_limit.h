@@ -35,7 +35,8 @@ struct TokenLimit {
   bool limited = false;  // false: texts of up to `most` tokens are read whole
   bool refused = false;  // longer texts are refused, not cut
 };
-// `ids`: of a text that nothing cuts, the last `closing` of them special. Texts of more than `most_tokens` are not asked.
+// `ids`: of a text that nothing cuts, the last `closing` of them special. Texts of more than `most_tokens` are not
+// asked.
 Result<TokenLimit> FindTokenLimit(Target* target, int64_t most_tokens, int64_t closing, double noise,
                                   const std::function<std::vector<int32_t>(const std::string&)>& ids);
 

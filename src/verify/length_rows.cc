@@ -62,7 +62,7 @@ Hypotheses AskedLengths(const Evidence& e, Lab* lab, Target* target, const std::
     if (known || length == lab->ids().max_length || rows.size() >= kMostRows) return;
     Hypothesis row = MaxLengthRow(length);
     row.says += "; asked with longer texts, the target reads " + std::to_string(length) + " tokens and " +
-                (!limit->limited   ? "nothing longer was asked"
+                (!limit->limited  ? "nothing longer was asked"
                  : limit->refused ? "refuses more"
                                   : "drops the rest");
     rows.push_back(std::move(row));

@@ -47,7 +47,7 @@ Vector Unit(const Vector& v) {
 }  // namespace
 
 std::vector<int32_t> LikelyIds(const Table& table, int32_t most, const std::vector<int32_t>& sample,
-                                const std::vector<Vector>& vectors, const Vector& target) {
+                               const std::vector<Vector>& vectors, const Vector& target) {
   const size_t n = sample.size();
   const size_t dims = target.size();
   Vector mean(dims);
