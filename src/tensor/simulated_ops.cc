@@ -165,6 +165,36 @@ void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix o
   }
 }
 
+namespace {
+
+// A query that sees no key at all: a mask of large negative numbers, as PyTorch engines add it, leaves every score the
+// same, and the row gets the mean of all values of the padded sequence.
+void AverageWhereBlind(const AttentionSpec& spec, std::span<const int32_t> offsets, ConstMatrix v, Matrix out) {
+  const int64_t d = spec.head_dim;
+  for (size_t s = 0; s + 1 < offsets.size(); ++s) {
+    const int64_t first = offsets[s];
+    const int64_t length = offsets[s + 1] - first;
+    for (int64_t i = 0; i < length; ++i) {
+      const int64_t begin = spec.window_left >= 0 ? std::max<int64_t>(0, i - spec.window_left) : 0;
+      int64_t end = spec.causal ? i + 1 : length;
+      if (spec.window_right >= 0) end = std::min(end, i + spec.window_right + 1);
+      const auto hidden = spec.hidden_keys.begin() + first;
+      if (std::find(hidden + begin, hidden + std::max(begin, end), uint8_t{0}) != hidden + std::max(begin, end))
+        continue;
+      for (int64_t h = 0; h < spec.heads; ++h) {
+        const int64_t kv = h / (spec.heads / spec.kv_heads);
+        for (int64_t c = 0; c < d; ++c) {
+          double sum = 0;
+          for (int64_t j = 0; j < length; ++j) sum += static_cast<double>(v.row(first + j)[kv * d + c]);
+          out.row(first + i)[h * d + c] = static_cast<float>(sum / static_cast<double>(length));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
 void Attention(const ExecContext& ctx, const AttentionSpec& spec, std::span<const int32_t> offsets, ConstMatrix q,
                ConstMatrix k, ConstMatrix v, Matrix out) {
   AttentionSpec changed = spec;
@@ -178,6 +208,7 @@ void Attention(const ExecContext& ctx, const AttentionSpec& spec, std::span<cons
   const std::array<int32_t, 2> merged = {offsets.front(), offsets.back()};
   if (ctx.simulation->merge_sequences) offsets = merged;
   truevec::Attention(Plain(ctx), changed, offsets, q, k, v, out);
+  if (simulation.average_blind && !changed.hidden_keys.empty()) AverageWhereBlind(changed, offsets, v, out);
   RoundTo(ctx.simulation->rounding, out);
 }
 

@@ -24,6 +24,9 @@ inline constexpr int64_t kLastNorm = -2;  // for skip_norm: the caller resolves 
 struct Simulation {
   std::function<void(AttentionSpec*)> attention;  // changes the mask, window or bias of every call
   std::span<const uint8_t> hidden_keys;           // [tokens of the batch]; 1: no query sees the key
+  // A query whose keys are all hidden gets the mean of all values of its sequence: a mask of large negative numbers
+  // leaves every score the same. Otherwise it is left to what the kernels make of such a row.
+  bool average_blind = false;
   std::function<Activation(Activation)> activation;
   bool gelu_float16_table = false;  // GELUs read and write float16, as llama.cpp's lookup table
   std::optional<double> norm_eps;

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "tensor/ops.h"
 #include "tensor/tensor.h"
 
 namespace truevec {
@@ -62,6 +64,53 @@ TEST(Simulation, QuantizesInputs) {
   std::vector<float> none(3);
   QuantizeInputs(InputQuantization::kRow, {none.data(), 1, 3, 3});
   EXPECT_EQ(none, std::vector<float>(3));
+}
+
+// Under a mask of large negative numbers a query without a visible key weighs all values of its sequence alike.
+TEST(Simulation, AveragesForQueriesThatSeeNothing) {
+  constexpr int64_t kTokens = 9;
+  constexpr int64_t kText = 4;  // then padding
+  std::vector<float> q(kTokens * 4), k(kTokens * 4), v(kTokens * 4), out(kTokens * 4);
+  for (size_t i = 0; i < q.size(); ++i) {
+    q[i] = std::sin(static_cast<float>(i));
+    k[i] = std::cos(static_cast<float>(2 * i));
+    v[i] = static_cast<float>(i % 7) - 2;
+  }
+  std::vector<uint8_t> hidden(kTokens, 1);
+  std::fill_n(hidden.begin(), kText, uint8_t{0});
+  Simulation simulation;
+  simulation.hidden_keys = hidden;
+  simulation.average_blind = true;
+  ThreadPool pool(1);
+  Arena arena;
+  const ExecContext context{.pool = &pool, .arena = &arena, .simulation = &simulation};
+  AttentionSpec spec;
+  spec.heads = spec.kv_heads = 2;
+  spec.head_dim = 2;
+  spec.scale = 0.7f;
+  spec.window_left = spec.window_right = 2;
+  const std::vector<int32_t> offsets = {0, kTokens};
+  Attention(context, spec, offsets, {q.data(), kTokens, 4, 4}, {k.data(), kTokens, 4, 4}, {v.data(), kTokens, 4, 4},
+            {out.data(), kTokens, 4, 4});
+  for (int64_t i = 0; i < kTokens; ++i) {
+    for (int64_t c = 0; c < 4; ++c) {
+      double weights = 0;
+      double sum = 0;
+      for (int64_t j = 0; j < kTokens; ++j) {
+        double score = 0;
+        for (int64_t x = 0; x < 2; ++x) {
+          const auto at = static_cast<size_t>(c / 2 * 2 + x);
+          score += static_cast<double>(q[static_cast<size_t>(i * 4) + at] * k[static_cast<size_t>(j * 4) + at]);
+        }
+        const bool seen = std::abs(i - j) <= 2 && j < kText;
+        const bool blind = i >= kText + 2;
+        const double weight = blind ? 1 : seen ? std::exp(0.7 * score) : 0;
+        weights += weight;
+        sum += weight * static_cast<double>(v[static_cast<size_t>(j * 4 + c)]);
+      }
+      EXPECT_NEAR(out[static_cast<size_t>(i * 4 + c)], sum / weights, 1e-5) << i << " " << c;
+    }
+  }
 }
 
 }  // namespace

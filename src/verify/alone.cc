@@ -5,71 +5,21 @@
 #include <cmath>
 
 #include "verify/diagnose.h"
+#include "verify/length_limit.h"
 
 namespace truevec {
 namespace {
 
 constexpr int64_t kMostWords = 8192;
 
-std::string Words(int64_t count) {
-  static constexpr std::array<const char*, 6> kWords = {"river", "paper", "window", "garden", "music", "letter"};
-  std::string text;
-  for (int64_t i = 0; i < count; ++i) text += std::string(i > 0 ? " " : "") + kWords[static_cast<size_t>(i * i % 6)];
-  return text;
-}
-
-struct Ending {
-  bool refused = false;
-  bool ignored = false;  // another ending changes nothing
-  std::optional<int64_t> tokens;
-};
-
-// Two texts of `words` common words that differ in the last three.
-Result<Ending> AskEndings(Target* target, int64_t words, double noise) {
-  Ending ending;
-  std::vector<Vector> vectors;
-  for (const char* last : {" doctor planet island", " kitchen engine summer"}) {
-    auto reply = target->Embed({Words(words) + last}, {});
-    if (!reply.ok()) {
-      if (reply.status().code() != Code::kBadInput) return reply.status();
-      ending.refused = true;
-      return ending;
-    }
-    ending.tokens = reply->input_tokens;
-    vectors.push_back(std::move(reply->vectors[0]));
-  }
-  ending.ignored = CosineDistance(vectors[0], vectors[1]) <= 10 * noise + 1e-13;
-  return ending;
-}
-
-// Halves the range between a length that is read whole and one that is not.
 Result<std::string> FindLimit(Target* target, double noise) {
-  int64_t whole = 4;
-  int64_t more = 0;
-  Ending at_more;
-  for (int64_t words = 64; words <= kMostWords; words *= 4) {
-    TV_ASSIGN_OR_RETURN(const Ending ending, AskEndings(target, words, noise));
-    if (ending.refused || ending.ignored) {
-      more = words;
-      at_more = ending;
-      break;
-    }
-    whole = words;
+  TV_ASSIGN_OR_RETURN(const WordLimit limit, FindWordLimit(target, 4, kMostWords, noise));
+  if (!limit.limited) return "texts of " + std::to_string(limit.read) + " words are read to their end";
+  std::string says = limit.at_more.refused ? "texts longer than about " : "texts are cut after about ";
+  says += std::to_string(limit.read) + " common words" + (limit.at_more.refused ? " are refused" : "");
+  if (limit.at_more.tokens && !limit.at_more.refused) {
+    says += "; it counts " + std::to_string(*limit.at_more.tokens) + " tokens there";
   }
-  if (more == 0) return "texts of " + std::to_string(whole) + " words are read to their end";
-  while (more - whole > 1) {
-    const int64_t middle = (whole + more) / 2;
-    TV_ASSIGN_OR_RETURN(const Ending ending, AskEndings(target, middle, noise));
-    if (ending.refused || ending.ignored) {
-      more = middle;
-      at_more = ending;
-    } else {
-      whole = middle;
-    }
-  }
-  std::string says = at_more.refused ? "texts longer than about " : "texts are cut after about ";
-  says += std::to_string(more) + " common words" + (at_more.refused ? " are refused" : "");
-  if (at_more.tokens && !at_more.refused) says += "; it counts " + std::to_string(*at_more.tokens) + " tokens there";
   return says;
 }
 

@@ -40,6 +40,7 @@ struct Diagnosis {
   Comparison comparison;
   std::vector<double> explained;  // 1 - cosine of each probe with the causes simulated; empty: none found
   std::string nearest_rounding;   // the rounding whose residual is most like the target's, where none was claimed
+  bool may_be_random = false;     // the texts lie to each other as in this model at a random start, yet not clearly so
   double neighbour_overlap = 1;
   double geometry = 1;  // correlation of pairwise similarities
   Tolerance tolerance = Tolerance::kNone;
@@ -82,8 +83,14 @@ struct Evidence {
 bool StructuralCauses(const Evidence& evidence, Diagnosis* d);
 void NormCauses(const Evidence& evidence, Lab* lab, const Combination& fitted, Diagnosis* d);
 void BatchCauses(const Evidence& evidence, Lab* lab, const Combination& fitted, Diagnosis* d);
+// Rows of max-length at what the target says when asked with texts of growing length; none where not only long texts
+// are wrong. `distance`: of each of `texts` to the reference.
+Hypotheses AskedLengths(const Evidence& evidence, Lab* lab, Target* target, const std::vector<std::string>& texts,
+                        const std::vector<double>& distance);
 // The vocabulary searched for the id that a one-token text reached the model as; true when a cause was added.
 bool ForeignIds(const Evidence& evidence, Lab* lab, Diagnosis* d);
+// The same for a prompt whose tokens are foreign too: asks the target for repeated words. True when a cause was added.
+bool ForeignWords(const Evidence& evidence, Lab* lab, Target* target, Diagnosis* d);
 // Whether the target is one more random start of some part of the weights; true when a cause was added.
 bool RandomWeights(const Evidence& evidence, Lab* lab, Diagnosis* d);
 // Whether the target is right when it is given the reference's ids: evidence for an unknown cause.

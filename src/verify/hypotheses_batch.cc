@@ -53,6 +53,13 @@ void AddBatchHypotheses(const ModelTraits& model, Hypotheses* out) {
   if (model.pooling.find("mean") != std::string::npos || model.pooling == "max") {
     AddPadding(out, "pooling-mask", "padding pooled", "with padding rows in the mean the batch agrees",
                {.masked = true, .pooled = all});
+    if (model.windowed) {
+      AddPadding(
+          out, "pooling-mask", "padding pooled, far from the text",
+          "with padding rows in the mean, those too far from the text to see it as the mean of all, the batch agrees",
+          {.masked = true, .pooled = all});
+      out->back().edit.simulation = [](Simulation* s) { s->average_blind = true; };
+    }
     AddPadding(out, "padding-attended", "right, and pooled",
                "with padding that is attended to and pooled the batch agrees", {.pooled = all});
   }

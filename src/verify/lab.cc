@@ -149,7 +149,11 @@ Result<std::unique_ptr<Lab>> Lab::Load(const std::string& directory, const SpecO
     ids.max_length = base.max_length();
     if (const Setting* positions = base.spec().settings.Find("max_position_embeddings");
         positions != nullptr && positions->value.is_int64()) {
-      ids.max_positions = positions->value.get_int64();
+      // Some tables keep rows for padding: the longest text is shorter.
+      EncodeTextOptions longest;
+      longest.max_length = positions->value.get_int64();
+      for (int tries = 0; tries < 8 && !base.Encode("a", longest).ok(); ++tries) --*longest.max_length;
+      ids.max_positions = *longest.max_length;
     }
     if (!lab->own_prompt_.empty()) {
       EncodeOptions bare;

@@ -208,9 +208,10 @@ struct Fit {
 };
 
 // The whole model at a random start: how such a model places texts to each other is the same for every start, while
-// one that was trained, this one or another, places them in its own way.
+// one that was trained, this one or another, places them in its own way. `unclear`: so does this one as loaded, or
+// starts differ too much.
 bool AllRandom(Lab* lab, const std::vector<std::string>& texts, const std::vector<Vector>& target,
-               const std::vector<Vector>& reference) {
+               const std::vector<Vector>& reference, bool* unclear) {
   const auto pattern = [](const std::vector<Vector>& vectors) {
     std::vector<double> gram;
     double mean = 0;
@@ -238,7 +239,9 @@ bool AllRandom(Lab* lab, const std::vector<std::string>& texts, const std::vecto
   double most = 0;
   for (size_t i = 0; i < patterns.size(); ++i) most = std::max(most, unlike(patterns[i], i));
   const double bound = 1.5 * most + 0.05;
-  return most <= 0.5 && unlike(pattern(target), kDraws) <= bound && unlike(pattern(reference), kDraws) >= 2 * bound;
+  if (unlike(pattern(target), kDraws) > bound) return false;
+  *unclear = most > 0.5 || unlike(pattern(reference), kDraws) < 2 * bound;
+  return !*unclear;
 }
 
 // The target is one more random start of `part`: each start is held against the others as the target against all.
@@ -300,7 +303,7 @@ bool RandomWeights(const Evidence& e, Lab* lab, Diagnosis* d) {
   const double loaded = MeanDistance(reference, target);
   double nearest = 2;
   for (size_t i = 0; i < texts.size(); ++i) nearest = std::min(nearest, CosineDistance(reference[i], target[i]));
-  if (nearest > kUnrelated && AllRandom(lab, texts, target, reference)) {
+  if (nearest > kUnrelated && AllRandom(lab, texts, target, reference, &d->may_be_random)) {
     AddCause(
         d, "weights-not-loaded", "random: all", 0.7,
         "no text is near the reference's, and the texts lie to each other as in this model with all its weights at "

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -70,6 +71,11 @@ Search::Search(Lab* lab, std::vector<std::string> texts, std::vector<Vector> tar
     lengths_.push_back(ids.ok() ? static_cast<int64_t>((*ids)[i].size()) : static_cast<int64_t>(texts_[i].size()));
   }
   if (auto base = TryAll({})) base_ = std::move(*base);
+}
+
+void Search::Prefer(Hypotheses rows) {
+  rows.insert(rows.end(), std::make_move_iterator(all_.begin()), std::make_move_iterator(all_.end()));
+  all_ = std::move(rows);
 }
 
 std::optional<Trial> Search::TryOn(const Combination& h, const std::vector<size_t>& which) {
@@ -365,7 +371,6 @@ SearchResult Search::Run(double seconds) {
     std::stable_sort(full.begin(), full.end(), Better);
     result.tried.insert(result.tried.end(), full.begin(), full.end());
     std::stable_sort(result.tried.begin(), result.tried.end(), Better);
-    if (result.tried.empty()) break;
     if (Settle(&result)) {
       if (!result.exact) Deepen(&result);
       return result;
@@ -427,7 +432,8 @@ NumericResult Search::Numeric(const Combination& fitted, double worst) {
   const auto before = TryOn(fitted, which);
   if (!plain.ok() || !before) return best;
   double best_size = 0;
-  std::set<std::string> alike;  // variants that go in the right direction
+  std::map<std::string, double> most;  // correlation by cause
+  std::set<std::string> alike;         // variants that go in the right direction
   for (const Hypothesis& h : numeric_) {
     if (!h.refines.empty() && !alike.contains(h.refines)) continue;
     Combination both = fitted;
@@ -443,6 +449,7 @@ NumericResult Search::Numeric(const Combination& fitted, double worst) {
       size += CosineDistance((*plain)[i], (*vectors)[i]) / static_cast<double>(which.size());
     }
     if (correlation >= 0.2) alike.insert(h.variant);
+    most[h.cause] = std::max(most[h.cause], correlation);
     if (correlation <= best.correlation) continue;
     best.hypothesis = &h;
     best.correlation = correlation;
@@ -453,6 +460,10 @@ NumericResult Search::Numeric(const Combination& fitted, double worst) {
   if (best_size * 30 < before->mean || best_size > before->mean * 30) {
     best.hypothesis = nullptr;
     return best;
+  }
+  best.size = before->mean == 0 ? 0 : best_size / before->mean;
+  for (const auto& [cause, correlation] : most) {
+    if (cause != best.hypothesis->cause) best.rival = std::max(best.rival, correlation);
   }
   Combination both = fitted;
   both.push_back(best.hypothesis);

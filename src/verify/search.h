@@ -39,6 +39,8 @@ struct SearchResult {
 struct NumericResult {
   const Hypothesis* hypothesis = nullptr;
   double correlation = 0;  // of the target's residual with the simulated one
+  double rival = 0;        // the largest correlation of another cause's
+  double size = 0;         // of the simulated residual, in those of the target
   bool exact = false;      // the hypothesis reaches the float32 floor
   Trial trial;
 };
@@ -48,6 +50,8 @@ class Search {
   // `target[i]` is the answer for texts[i] asked alone. All pointers outlive the search.
   Search(Lab* lab, std::vector<std::string> texts, std::vector<Vector> target);
 
+  // Rows to try before all others. REQUIRES: before Run.
+  void Prefer(Hypotheses rows);
   // Stops growing combinations after about `seconds` of CPU time.
   SearchResult Run(double seconds);
   NumericResult Numeric(const Combination& fitted, double worst);
@@ -72,6 +76,7 @@ class Search {
   // search_estimate.cc
   Trial Refine(Trial trial);
   std::optional<Trial> EstimateLength(const Trial& start);
+  std::optional<Trial> NearestLength(const Combination& start, int64_t low, int64_t high, size_t text);
   std::pair<int64_t, int64_t> Between(const Trial& start, double floor, bool words) const;
   int64_t WholeLength(size_t text) const;
   std::optional<Trial> EstimateTextCut(const Trial& start);

@@ -2,6 +2,7 @@
 // that is right and the shortest that is not, windows and padded lengths by trying them, rotary bases by a line search.
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "verify/search.h"
 
@@ -10,6 +11,7 @@ namespace {
 
 constexpr int64_t kEstimateTokens = 60000;  // that one estimate may compute
 constexpr double kEstimateSeconds = 4;      // of CPU time
+constexpr int64_t kGrid = 24;
 constexpr double kGolden = 0.61803398874989485;
 
 // Round numbers first: what people set.
@@ -62,9 +64,39 @@ std::pair<int64_t, int64_t> Search::Between(const Trial& start, double floor, bo
 int64_t Search::WholeLength(size_t text) const {
   const bool table = lab_->traits().thetas.empty() && lab_->ids().max_positions > 0;
   const int64_t most = table ? lab_->ids().max_positions : 8 * lab_->traits().max_length;
-  const Hypothesis uncut = MaxLengthRow(most);
+  Hypothesis uncut;
+  uncut.variant = "uncut";
+  uncut.edit.untruncated = true;
   const auto ids = lab_->Ids({texts_[text]}, {&uncut});
   return ids.ok() ? std::min(most, static_cast<int64_t>((*ids)[0].size())) : lengths_[text];
+}
+
+// The limit that comes nearest for a text: the more of the text is cut wrongly, the farther its vector is, so the best
+// of a grid is looked around in ever finer ones.
+std::optional<Trial> Search::NearestLength(const Combination& start, int64_t low, int64_t high, size_t text) {
+  std::map<int64_t, std::optional<Trial>> tried;
+  std::optional<Trial> best;
+  int64_t at = low;
+  const auto attempt = [&](int64_t length) {
+    const bool exact = best && best->worst <= kExactDistance;
+    if (length < low || length > high || tried.contains(length) || exact || Late()) return;
+    auto trial = TryMade(start, std::nullopt, MaxLengthRow(length), {text});
+    if (trial && (!best || trial->worst < best->worst)) {
+      best = trial;
+      at = length;
+    }
+    tried[length] = std::move(trial);
+  };
+  int64_t step = std::max<int64_t>(1, (high - low) / kGrid);
+  for (int64_t length = low; length <= high; length += step) attempt(length);
+  attempt(high);
+  while (step > 1 && best && best->worst > kExactDistance) {
+    const int64_t centre = at;
+    const int64_t reach = step;
+    step = std::max<int64_t>(1, step / 3);
+    for (int64_t length = centre - reach; length <= centre + reach; length += step) attempt(length);
+  }
+  return best;
 }
 
 // Only long texts are wrong: a limit or chunks, whose size lies between the two kinds.
@@ -93,10 +125,12 @@ std::optional<Trial> Search::EstimateLength(const Trial& start) {
   };
   const bool limited = free("max-length");
   if (limited && lengths_[wrong] == lab_->traits().max_length) {
-    for (const int64_t length : RoundFirst(lengths_[wrong] + 1, WholeLength(wrong))) {
-      if (budget < 0 || Late()) break;
-      budget -= length;
-      if (done(TryMade(start.hypotheses, std::nullopt, MaxLengthRow(length), {wrong}))) return TryAll(near->hypotheses);
+    size_t longest = wrong;  // a shorter one may be read whole
+    for (size_t i = 0; i < texts_.size(); ++i) {
+      if (start.distance[i] > floor && texts_[i].size() > texts_[longest].size()) longest = i;
+    }
+    if (done(NearestLength(start.hypotheses, lengths_[wrong] + 1, WholeLength(longest), longest))) {
+      return TryAll(near->hypotheses);
     }
     budget = kEstimateTokens;
   }
