@@ -199,7 +199,7 @@ bool ClaimByDirection(const Observations& o, Lab* lab, const Combination& fitted
   const std::vector<Vector> singles = SinglesOf(o, asked);
   const Comparison rounding = Compare(*alone, singles);
   const double moved = Compare(singles, asked.vectors).mean;
-  if (rounding.worst <= floor || rounding.worst > 5e-3 || moved < 3 * rounding.mean) return false;
+  if (rounding.worst <= floor || rounding.worst > 5e-2 || moved < 3 * rounding.mean) return false;
   BatchSearch search(o, lab, fitted, floor);
   const Hypothesis* best = nullptr;
   double most = 0;

@@ -126,7 +126,7 @@ void ClaimSearch(const SearchResult& result, const Observations& o, Lab* lab, Di
     cause->parameter = h->parameter;
     cause->value = h->value;
     if (!tokens.empty() && h->edit.ChangesText()) cause->evidence.push_back(tokens);
-    if (h->cause == "max-length" && h->value.as_int64() > longest) {
+    if (h->cause == "max-length" && !h->asked && h->value.as_int64() > longest) {
       cause->evidence.push_back("no text is longer than " + std::to_string(longest) +
                                 " tokens: any limit from there on gives these vectors");
     }

@@ -56,8 +56,9 @@ class Plan:
 
 
 class Engine:
-    def __init__(self, path, faults=()):
+    def __init__(self, path, faults=(), seed=0):
         self.path = path
+        self.seed = seed  # of faults that draw
         self.st = SentenceTransformer(path, device="cpu", model_kwargs={"dtype": torch.float32,
                                                                         "attn_implementation": "eager"})
         self.model = self.st[0].auto_model.eval()
@@ -214,7 +215,7 @@ class Engine:
             positions = torch.arange(n)[None].expand(len(rows), n) if positions is None else positions
             positions = positions + start
             if self.kind in SHIFTED:  # theirs count what is not padding
-                real = (ids != self.pad).long()
+                real = (ids != (self.model.config.pad_token_id or 0)).long()
                 positions = torch.where(real.all(1, keepdim=True) > 0, positions, real.cumsum(1) * real + start - 1)
             positions = positions + self.plan.positions
             table = any("position_embeddings" in name for name, _ in self.model.named_parameters())
