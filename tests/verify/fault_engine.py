@@ -3,9 +3,11 @@
 Without faults it is the reference's (fault_matrix.py checks that first). One engine is one model with its faults:
 `one(text)` answers a request of one text, `batch(texts)` one of several.
 """
+import contextlib
 import inspect
 import itertools
 import json
+import os
 import random
 import re
 
@@ -59,8 +61,9 @@ class Engine:
     def __init__(self, path, faults=(), seed=0):
         self.path = path
         self.seed = seed  # of faults that draw
-        self.st = SentenceTransformer(path, device="cpu", model_kwargs={"dtype": torch.float32,
-                                                                        "attn_implementation": "eager"})
+        with contextlib.chdir(path):  # an adapter may name its base model by a path relative to itself
+            self.st = SentenceTransformer(os.getcwd(), device="cpu", model_kwargs={"dtype": torch.float32,
+                                                                                   "attn_implementation": "eager"})
         self.model = self.st[0].auto_model.eval()
         self.kind = self.model.config.model_type
         self.limit = self.st.max_seq_length
