@@ -314,8 +314,8 @@ void BatchCauses(const Evidence& e, Lab* lab, const Combination& fitted, Diagnos
   if (lab != nullptr && e.reference != nullptr && ClaimByDirection(o, lab, fitted, floor, *first, d)) return;
   const auto within = [&](const Asked* asked) { return WithinRounding(o, lab, fitted, *asked, *d); };
   if (lab != nullptr && e.reference != nullptr && std::all_of(differing.begin(), differing.end(), within)) {
-    AddCause(d, "batch-numerics", "", 0.7, kind + " differ from single requests by less than its rounding does", 1 - worst,
-             1 - worst);
+    AddCause(d, "batch-numerics", "", 0.7, kind + " differ from single requests by less than its rounding does",
+             1 - worst, 1 - worst);
     return;
   }
   Cause* unknown =

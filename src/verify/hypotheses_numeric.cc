@@ -63,8 +63,8 @@ bool IsPositionTable(const WeightEntry& entry) { return entry.name.find("positio
 enum class Block { k32, kRow, kTensor };
 enum class Tables { kExact, kRounded, kButPositions };
 
-void AddWeightType(Hypotheses* out, const char* cause, const char* variant, const char* says, Block block, Tables tables,
-                   std::function<void(float*, int64_t)> quantize) {
+void AddWeightType(Hypotheses* out, const char* cause, const char* variant, const char* says, Block block,
+                   Tables tables, std::function<void(float*, int64_t)> quantize) {
   AddHypothesis(out, cause, variant, says)->weights = [=](const WeightEntry& entry, std::vector<float>* values) {
     if (!IsMatrix(entry) || (tables == Tables::kExact && IsTable(entry))) return false;
     if (tables == Tables::kButPositions && IsPositionTable(entry)) return false;
@@ -123,14 +123,14 @@ void AddNumericHypotheses(const ModelTraits&, Hypotheses* out) {
   AddWeightType(out, cause, "Q4_0", "with weights in Q4_0 the vectors agree", Block::k32, Tables::kRounded, QuantizeQ4);
   AddWeightType(out, cause, "Q4_0, tables exact", "with weights in Q4_0 the vectors agree", Block::k32, Tables::kExact,
                 QuantizeQ4);
-  AddWeightType(out, cause, "int8 per row", "with int8 weights per output row the vectors agree", Block::kRow, Tables::kExact,
-                QuantizeInt8);
+  AddWeightType(out, cause, "int8 per row", "with int8 weights per output row the vectors agree", Block::kRow,
+                Tables::kExact, QuantizeInt8);
   AddWeightType(out, cause, "int8 per row, tables too", "with int8 weights per row the vectors agree", Block::kRow,
                 Tables::kRounded, QuantizeInt8);
-  AddWeightType(out, cause, "int8 per row, position table exact", "with int8 weights per row the vectors agree", Block::kRow,
-                Tables::kButPositions, QuantizeInt8);
-  AddWeightType(out, cause, "int8 per tensor", "with int8 weights per tensor the vectors agree", Block::kTensor, Tables::kExact,
-                QuantizeInt8);
+  AddWeightType(out, cause, "int8 per row, position table exact", "with int8 weights per row the vectors agree",
+                Block::kRow, Tables::kButPositions, QuantizeInt8);
+  AddWeightType(out, cause, "int8 per tensor", "with int8 weights per tensor the vectors agree", Block::kTensor,
+                Tables::kExact, QuantizeInt8);
   AddWeightType(out, cause, "int8 per tensor, tables too", "with int8 weights per tensor the vectors agree",
                 Block::kTensor, Tables::kRounded, QuantizeInt8);
   AddWeightType(out, cause, "uint8 per tensor", "with uint8 weights per tensor the vectors agree", Block::kTensor,
@@ -145,8 +145,9 @@ void AddNumericHypotheses(const ModelTraits&, Hypotheses* out) {
     Hypothesis saturated = out->back();
     saturated.refines = saturated.variant;
     saturated.variant += ", 16-bit pairs";
-    saturated.says = "with the inputs of every product in int8 and pairs of products held in 16 bits (AVX2 without VNNI) "
-                     "too the vectors agree";
+    saturated.says =
+        "with the inputs of every product in int8 and pairs of products held in 16 bits (AVX2 without VNNI) "
+        "too the vectors agree";
     saturated.value = json::value(saturated.variant);
     saturated.edit.simulation = [](Simulation* s) {
       s->inputs = InputQuantization::kRow;
