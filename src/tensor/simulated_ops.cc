@@ -137,6 +137,84 @@ void Rope(const ExecContext& ctx, const RopeTable& table, std::span<const int32_
   RoundTo(ctx.simulation->rounding, x);
 }
 
+namespace {
+
+// See Simulation::saturate_pairs. `x` [M, in] is already rounded by row; out [M, out].
+void SaturatedProduct(const ExecContext& plain, const Linear& linear, ConstMatrix x, Matrix out) {
+  const int64_t in = linear.in_features();
+  // W^T and the bias, by the products of unit rows and of none.
+  const Matrix units = plain.arena->NewMatrix(in + 1, in);
+  for (int64_t k = 0; k <= in; ++k) {
+    std::fill_n(units.row(k), in, 0.0f);
+    if (k < in) units.row(k)[k] = 1;
+  }
+  constexpr int64_t kRows = 8;
+  constexpr int64_t kColumns = 64;  // whole blocks: a known count of columns is vectorised
+  const int64_t padded = (out.cols + kColumns - 1) / kColumns * kColumns;
+  const Matrix weights = plain.arena->NewMatrix(in + 1, padded);
+  for (int64_t k = 0; k <= in; ++k) std::fill_n(weights.row(k), padded, 0.0f);
+  truevec::Apply(plain, linear, units, weights.Columns(0, out.cols), Activation::kNone, nullptr);
+  const float* bias = weights.row(in);
+  std::vector<float> scale(static_cast<size_t>(out.cols));
+  std::vector<float> shift(scale.size());  // 128 times the sum of a row's whole numbers
+  for (int64_t k = 0; k < in; ++k) {
+    for (int64_t n = 0; n < out.cols; ++n) {
+      float& largest = scale[static_cast<size_t>(n)];
+      largest = std::max(largest, std::abs(weights.row(k)[n] - bias[n]));
+    }
+  }
+  for (float& s : scale) s = s == 0 ? 1 : 127 / s;
+  for (int64_t k = 0; k < in; ++k) {
+    for (int64_t n = 0; n < out.cols; ++n) {
+      float& w = weights.row(k)[n];
+      w = std::nearbyint((w - bias[n]) * scale[static_cast<size_t>(n)]);
+      shift[static_cast<size_t>(n)] += 128 * w;
+    }
+  }
+  plain.pool->ParallelFor((x.rows + kRows - 1) / kRows, [&](int64_t unit, int) {
+    const int64_t first = unit * kRows;
+    const int64_t rows = std::min(kRows, x.rows - first);
+    std::vector<float> bytes(static_cast<size_t>(rows * (in + 1)), 128.0f);
+    std::array<float, kRows> inputs;
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* values = x.row(first + r);
+      float largest = 0;
+      for (int64_t k = 0; k < in; ++k) largest = std::max(largest, std::abs(values[k]));
+      inputs[static_cast<size_t>(r)] = largest == 0 ? 1 : 127 / largest;
+      float* own = bytes.data() + r * (in + 1);
+      for (int64_t k = 0; k < in; ++k) own[k] += std::nearbyint(values[k] * inputs[static_cast<size_t>(r)]);
+      own[in] = 0;  // the partner of an odd last one
+    }
+    std::array<float, kRows * kColumns> sums;
+    for (int64_t n0 = 0; n0 < out.cols; n0 += kColumns) {
+      const int64_t columns = std::min(kColumns, out.cols - n0);
+      sums.fill(0);
+      for (int64_t k = 0; k < in; k += 2) {
+        const float* wa = weights.row(k) + n0;
+        const float* wb = weights.row(std::min(k + 1, in - 1)) + n0;
+        for (int64_t r = 0; r < rows; ++r) {
+          const float* own = bytes.data() + r * (in + 1) + k;
+          float* sum = sums.data() + r * kColumns;
+          const float a = own[0];
+          const float b = own[1];
+          for (int64_t n = 0; n < kColumns; ++n) {
+            sum[n] += std::min(std::max(a * wa[n] + b * wb[n], -32768.0f), 32767.0f);
+          }
+        }
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t n = 0; n < columns; ++n) {
+          const auto i = static_cast<size_t>(n0 + n);
+          const float sum = sums[static_cast<size_t>(r * kColumns + n)] - shift[i];
+          out.row(first + r)[n0 + n] = sum / (inputs[static_cast<size_t>(r)] * scale[i]) + bias[n0 + n];
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+
 // Narrow engines round after the product, after the activation and after the residual.
 void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix out, Activation activation,
            const ConstMatrix* residual) {
@@ -149,12 +227,17 @@ void Apply(const ExecContext& ctx, const Linear& linear, ConstMatrix x, Matrix o
     QuantizeInputs(ctx.simulation->inputs, inputs);
     x = inputs;
   }
-  if (rounding == Rounding::kNone && !ctx.simulation->gelu_float16_table) {
+  const bool saturate = ctx.simulation->saturate_pairs;
+  if (rounding == Rounding::kNone && !ctx.simulation->gelu_float16_table && !saturate) {
     truevec::Apply(plain, linear, x, out, Changed(ctx, activation), residual);
     return;
   }
   const Matrix product = ctx.arena->NewMatrix(out.rows, out.cols);
-  truevec::Apply(plain, linear, x, product, Activation::kNone, nullptr);
+  if (saturate) {
+    SaturatedProduct(plain, linear, x, product);
+  } else {
+    truevec::Apply(plain, linear, x, product, Activation::kNone, nullptr);
+  }
   RoundTo(rounding, product);
   if (activation != Activation::kNone) simulated::Activate(ctx, activation, product);
   if (residual != nullptr) {

@@ -38,6 +38,10 @@ struct Simulation {
   std::function<double(double theta, int64_t i, int64_t rotary_dim)> rope;
   Rounding rounding = Rounding::kNone;
   InputQuantization inputs = InputQuantization::kNone;
+  // With kRow: a linear layer's weights are whole numbers of 1/127 of their row's largest, the inputs unsigned bytes
+  // (128 added and taken back), and the sum of two neighbouring products is held in 16 bits, as vpmaddubsw does: int8
+  // products of oneDNN on CPUs with AVX2 and no VNNI.
+  bool saturate_pairs = false;
   // Filled by the ops, whatever is switched on; the caller clears them before each pass.
   int64_t norms_seen = 0;
   int64_t head_norms_seen = 0;

@@ -66,6 +66,41 @@ TEST(Simulation, QuantizesInputs) {
   EXPECT_EQ(none, std::vector<float>(3));
 }
 
+// Weights and inputs in bytes, pairs of products in 16 bits: 255 * 127 * 2 does not fit and becomes 32767.
+TEST(Simulation, HoldsPairsOfProductsIn16Bits) {
+  constexpr int64_t kIn = 5;
+  constexpr int64_t kOut = 70;
+  std::vector<float> weights(kOut * kIn), x = {127, 126, -127, 3, 64}, out(kOut);
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>((i * 37) % 255) - 127;
+  for (size_t n = 0; n < kOut; ++n) weights[n * kIn] = 127;  // each row's largest: the scale is 1
+  weights[1] = 127;
+  const TensorView view{weights.data(), DType::kF32, {kOut, kIn}};
+  const Linear linear = Linear::Pack({&view, 1}, {}, ComputeType::kFloat32);
+  Simulation simulation;
+  simulation.inputs = InputQuantization::kRow;
+  simulation.saturate_pairs = true;
+  ThreadPool pool(2);
+  Arena arena;
+  const ExecContext context{.pool = &pool, .arena = &arena, .simulation = &simulation};
+  Apply(context, linear, {x.data(), 1, kIn, kIn}, {out.data(), 1, kOut, kOut});
+  bool any = false;
+  for (size_t n = 0; n < kOut; ++n) {
+    int sum = 0;
+    for (size_t k = 0; k < kIn; k += 2) {
+      int pair = 0;
+      for (size_t i = k; i < std::min<size_t>(k + 2, kIn); ++i) {
+        const int w = static_cast<int>(weights[n * kIn + i]);
+        pair += (static_cast<int>(x[i]) + 128) * w;
+        sum -= 128 * w;
+      }
+      any = any || pair > 32767;
+      sum += std::clamp(pair, -32768, 32767);
+    }
+    EXPECT_EQ(out[n], static_cast<float>(sum)) << n;
+  }
+  EXPECT_TRUE(any);
+}
+
 // Under a mask of large negative numbers a query without a visible key weighs all values of its sequence alike.
 TEST(Simulation, AveragesForQueriesThatSeeNothing) {
   constexpr int64_t kTokens = 9;

@@ -126,7 +126,7 @@ void ClaimSearch(const SearchResult& result, const Observations& o, Lab* lab, Di
     cause->parameter = h->parameter;
     cause->value = h->value;
     if (!tokens.empty() && h->edit.ChangesText()) cause->evidence.push_back(tokens);
-    if (h->cause == "max-length" && h->value.as_int64() > longest) {
+    if (h->cause == "max-length" && !h->asked && h->value.as_int64() > longest) {
       cause->evidence.push_back("no text is longer than " + std::to_string(longest) +
                                 " tokens: any limit from there on gives these vectors");
     }
@@ -284,6 +284,32 @@ bool ClaimNumeric(Search* search, const Trial& fitted, Diagnosis* d) {
   return false;
 }
 
+// A limit that the target itself showed, where what is left on the long texts is no more than on the others: what the
+// search cannot accept, as the rest is too coarse for it.
+std::optional<Trial> ClaimAskedLength(Search* search, Lab* lab, const Hypotheses& asked, const Trial& base,
+                                      Diagnosis* d) {
+  std::optional<Trial> best;
+  for (const Hypothesis& row : asked) {
+    auto trial = search->TryAll({lab->Keep(row)});
+    if (trial && (!best || trial->mean < best->mean)) best = std::move(trial);
+  }
+  if (!best) return std::nullopt;
+  double before = 0;
+  double after = 0;
+  double others = 0;
+  for (size_t i = 0; i < base.distance.size(); ++i) {
+    const bool changed = base.distance[i] != best->distance[i];
+    if (changed) before = std::max(before, base.distance[i]);
+    (changed ? after : others) = std::max(changed ? after : others, best->distance[i]);
+  }
+  if (after > 2 * others || after * 2 > before) return std::nullopt;
+  const Hypothesis* row = best->hypotheses[0];
+  Cause* cause = AddCause(d, row->cause, row->variant, 0.9, row->says, 1 - base.worst, 1 - best->worst);
+  cause->parameter = row->parameter;
+  cause->value = row->value;
+  return best;
+}
+
 }  // namespace
 
 double NoiseOf(const Observations& o) {
@@ -411,7 +437,8 @@ Status FindCauses(Lab* lab, Target* target, const Evidence& e, Diagnosis* d) {
         if (numeric.exact) done = ClaimNumeric(&*search, *base, d);
       }
       if (!done) {
-        search->Prefer(AskedLengths(e, lab, target, texts, base->distance));
+        const Hypotheses asked = AskedLengths(e, lab, target, texts, base->distance);
+        search->Prefer(asked);
         const SearchResult result = search->Run(kSearchSeconds);
         if (result.found) {
           ClaimSearch(result, o, lab, d);
@@ -420,6 +447,9 @@ Status FindCauses(Lab* lab, Target* target, const Evidence& e, Diagnosis* d) {
           d->explained = result.best.distance;
         } else if (!d->comparison.same_dimension) {
           DimensionCauses(e, d);
+        } else if (const auto limited = ClaimAskedLength(&*search, lab, asked, *base, d)) {
+          fitted = limited->hypotheses;
+          if (!ClaimNumeric(&*search, *limited, d)) ClaimUnknown(result, e, *lab, d);
         } else if (!ClaimNumeric(&*search, *base, d) && !RandomWeights(e, lab, d) && !ForeignIds(e, lab, d) &&
                    !ForeignWords(e, lab, target, d)) {
           ClaimUnknown(result, e, *lab, d);

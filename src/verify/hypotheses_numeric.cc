@@ -58,12 +58,16 @@ void QuantizeUInt8(float* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] = (std::clamp(std::nearbyint(x[i] / scale) + zero, 0.0f, 255.0f) - zero) * scale;
 }
 
-enum class Block { k32, kRow, kTensor };
+bool IsPositionTable(const WeightEntry& entry) { return entry.name.find("position") != std::string::npos; }
 
-void AddWeightType(Hypotheses* out, const char* cause, const char* variant, const char* says, Block block, bool tables,
-                   std::function<void(float*, int64_t)> quantize) {
+enum class Block { k32, kRow, kTensor };
+enum class Tables { kExact, kRounded, kButPositions };
+
+void AddWeightType(Hypotheses* out, const char* cause, const char* variant, const char* says, Block block,
+                   Tables tables, std::function<void(float*, int64_t)> quantize) {
   AddHypothesis(out, cause, variant, says)->weights = [=](const WeightEntry& entry, std::vector<float>* values) {
-    if (!IsMatrix(entry) || (!tables && IsTable(entry))) return false;
+    if (!IsMatrix(entry) || (tables == Tables::kExact && IsTable(entry))) return false;
+    if (tables == Tables::kButPositions && IsPositionTable(entry)) return false;
     const auto total = static_cast<int64_t>(values->size());
     const int64_t cols = entry.view.shape[1];
     if (block == Block::k32 && cols % 32 != 0) return false;
@@ -113,29 +117,43 @@ void AddNumericHypotheses(const ModelTraits&, Hypotheses* out) {
   AddRounding(out, "precision-float16", Rounding::kFloat16, "float16");
   AddRounding(out, "precision-bfloat16", Rounding::kBFloat16, "bfloat16");
   const char* cause = "weight-quantization";
-  AddWeightType(out, cause, "Q8_0", "with weights in Q8_0 the vectors agree", Block::k32, true, QuantizeQ8);
-  AddWeightType(out, cause, "Q8_0, tables exact", "with weights in Q8_0 the vectors agree", Block::k32, false,
+  AddWeightType(out, cause, "Q8_0", "with weights in Q8_0 the vectors agree", Block::k32, Tables::kRounded, QuantizeQ8);
+  AddWeightType(out, cause, "Q8_0, tables exact", "with weights in Q8_0 the vectors agree", Block::k32, Tables::kExact,
                 QuantizeQ8);
-  AddWeightType(out, cause, "Q4_0", "with weights in Q4_0 the vectors agree", Block::k32, true, QuantizeQ4);
-  AddWeightType(out, cause, "Q4_0, tables exact", "with weights in Q4_0 the vectors agree", Block::k32, false,
+  AddWeightType(out, cause, "Q4_0", "with weights in Q4_0 the vectors agree", Block::k32, Tables::kRounded, QuantizeQ4);
+  AddWeightType(out, cause, "Q4_0, tables exact", "with weights in Q4_0 the vectors agree", Block::k32, Tables::kExact,
                 QuantizeQ4);
-  AddWeightType(out, cause, "int8 per row", "with int8 weights per output row the vectors agree", Block::kRow, false,
-                QuantizeInt8);
+  AddWeightType(out, cause, "int8 per row", "with int8 weights per output row the vectors agree", Block::kRow,
+                Tables::kExact, QuantizeInt8);
   AddWeightType(out, cause, "int8 per row, tables too", "with int8 weights per row the vectors agree", Block::kRow,
-                true, QuantizeInt8);
-  AddWeightType(out, cause, "int8 per tensor", "with int8 weights per tensor the vectors agree", Block::kTensor, false,
-                QuantizeInt8);
+                Tables::kRounded, QuantizeInt8);
+  AddWeightType(out, cause, "int8 per row, position table exact", "with int8 weights per row the vectors agree",
+                Block::kRow, Tables::kButPositions, QuantizeInt8);
+  AddWeightType(out, cause, "int8 per tensor", "with int8 weights per tensor the vectors agree", Block::kTensor,
+                Tables::kExact, QuantizeInt8);
   AddWeightType(out, cause, "int8 per tensor, tables too", "with int8 weights per tensor the vectors agree",
-                Block::kTensor, true, QuantizeInt8);
+                Block::kTensor, Tables::kRounded, QuantizeInt8);
   AddWeightType(out, cause, "uint8 per tensor", "with uint8 weights per tensor the vectors agree", Block::kTensor,
-                false, QuantizeUInt8);
+                Tables::kExact, QuantizeUInt8);
   AddWeightType(out, cause, "uint8 per tensor, tables too", "with uint8 weights per tensor the vectors agree",
-                Block::kTensor, true, QuantizeUInt8);
+                Block::kTensor, Tables::kRounded, QuantizeUInt8);
   for (const char* variant : {"Q8_0", "Q8_0, tables exact", "Q4_0", "Q4_0, tables exact"}) {
     WithInputs(out, variant, InputQuantization::kBlock32);
   }
-  for (const char* variant : {"int8 per row", "int8 per row, tables too"}) {
+  for (const char* variant : {"int8 per row", "int8 per row, tables too", "int8 per row, position table exact"}) {
     WithInputs(out, variant, InputQuantization::kRow);
+    Hypothesis saturated = out->back();
+    saturated.refines = saturated.variant;
+    saturated.variant += ", 16-bit pairs";
+    saturated.says =
+        "with the inputs of every product in int8 and pairs of products held in 16 bits (AVX2 without VNNI) "
+        "too the vectors agree";
+    saturated.value = json::value(saturated.variant);
+    saturated.edit.simulation = [](Simulation* s) {
+      s->inputs = InputQuantization::kRow;
+      s->saturate_pairs = true;
+    };
+    out->push_back(std::move(saturated));
   }
 }
 

@@ -91,6 +91,7 @@ struct Hypothesis {
   bool long_only = false;  // shows only on texts near or above a length limit
   bool numeric = false;    // rounding and other small numeric effects: the residual class
   bool decoy = false;      // no cause of the contract: never claimed, keeps look-alikes from being named
+  bool asked = false;      // the target itself was asked for the number
   std::string refines;     // of a numeric row: tried only where the row of this variant goes in the right direction
   // A number or name that the cause has, for the report: "max_length" 77, "pooling" "cls".
   std::string parameter;

@@ -61,6 +61,7 @@ Hypotheses AskedLengths(const Evidence& e, Lab* lab, Target* target, const std::
     const bool known = std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return row.value == length; });
     if (known || length == lab->ids().max_length || rows.size() >= kMostRows) return;
     Hypothesis row = MaxLengthRow(length);
+    row.asked = true;
     row.says += "; asked with longer texts, the target reads " + std::to_string(length) + " tokens and " +
                 (!limit->limited  ? "nothing longer was asked"
                  : limit->refused ? "refuses more"

@@ -45,6 +45,7 @@ std::optional<Trial> Search::TryMade(const Combination& start, std::optional<siz
 }
 
 // The count of words or characters of the longest text that is right, and one less than that of the shortest wrong one.
+// Texts that the model cuts itself may be right however much is lost behind that.
 std::pair<int64_t, int64_t> Search::Between(const Trial& start, double floor, bool words) const {
   int64_t right = 1;
   int64_t wrong = int64_t{1} << 40;
@@ -54,7 +55,8 @@ std::pair<int64_t, int64_t> Search::Between(const Trial& start, double floor, bo
       const bool starts = words ? c == ' ' || c == '\n' : (static_cast<unsigned char>(c) & 0xc0) != 0x80;
       count += starts ? 1 : 0;
     }
-    if (start.distance[i] <= floor) right = std::max(right, count);
+    const bool whole = lab_->traits().max_length <= 0 || lengths_[i] < lab_->traits().max_length;
+    if (start.distance[i] <= floor && whole) right = std::max(right, count);
     if (start.distance[i] > floor) wrong = std::min(wrong, count);
   }
   return {right, wrong - 1};

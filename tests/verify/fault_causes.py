@@ -75,6 +75,8 @@ def judge(row):
     if not found and row.get("verdict") == "identical" and all(
             EXPECTED[f] and EXPECTED[f].startswith("precision-") for f in row["faults"]):
         return "hit"  # within float32's own class
+    if row.get("indistinct") and found == {"unknown"}:
+        return "hit"  # the weights as loaded are one more random start: no test can tell
     if row["faults"][0].startswith("outside"):
         return "hit" if found and found <= {"unknown"} else "weak" if not found else "WRONG"
     allowed, named = set(), 0

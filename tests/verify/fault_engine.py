@@ -3,9 +3,11 @@
 Without faults it is the reference's (fault_matrix.py checks that first). One engine is one model with its faults:
 `one(text)` answers a request of one text, `batch(texts)` one of several.
 """
+import contextlib
 import inspect
 import itertools
 import json
+import os
 import random
 import re
 
@@ -56,10 +58,12 @@ class Plan:
 
 
 class Engine:
-    def __init__(self, path, faults=()):
+    def __init__(self, path, faults=(), seed=0):
         self.path = path
-        self.st = SentenceTransformer(path, device="cpu", model_kwargs={"dtype": torch.float32,
-                                                                        "attn_implementation": "eager"})
+        self.seed = seed  # of faults that draw
+        with contextlib.chdir(path):  # an adapter may name its base model by a path relative to itself
+            self.st = SentenceTransformer(os.getcwd(), device="cpu", model_kwargs={"dtype": torch.float32,
+                                                                                   "attn_implementation": "eager"})
         self.model = self.st[0].auto_model.eval()
         self.kind = self.model.config.model_type
         self.limit = self.st.max_seq_length
@@ -214,7 +218,7 @@ class Engine:
             positions = torch.arange(n)[None].expand(len(rows), n) if positions is None else positions
             positions = positions + start
             if self.kind in SHIFTED:  # theirs count what is not padding
-                real = (ids != self.pad).long()
+                real = (ids != (self.model.config.pad_token_id or 0)).long()
                 positions = torch.where(real.all(1, keepdim=True) > 0, positions, real.cumsum(1) * real + start - 1)
             positions = positions + self.plan.positions
             table = any("position_embeddings" in name for name, _ in self.model.named_parameters())

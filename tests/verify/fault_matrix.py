@@ -78,6 +78,14 @@ class Runner:
                 hidden.append(fault)
         return hidden
 
+    def indistinct(self, faults, server):
+        """Whether the model as loaded is as near to the one at a random start as another random start is: the small
+        models' own weights are random, and a norm behind a layer hides how large they are."""
+        other = Engine(self.model, faults, seed=1)
+        texts = [t for t in server.seen if len(t) < 100]
+        to_loaded = sum(distance(self.right(t), server.seen[t]) for t in texts)
+        return to_loaded < 1.2 * sum(distance(as_numpy(other.one(t)), server.seen[t]) for t in texts)
+
     def run(self, faults, **options):
         """One diagnosis; None when the model cannot have the fault."""
         try:
@@ -102,6 +110,8 @@ class Runner:
                 "wall": round(time.time() - start, 1)}
         if len(faults) > 1 and judge({"kind": "pairs", "faults": faults, **row}) != "hit":
             row["hidden"] = self.hidden(faults, server)
+        if faults in (["random-last-layer"], ["random-all"]):
+            row["indistinct"] = self.indistinct(faults, server)
         return row
 
 

@@ -201,7 +201,8 @@ def other_dimension(v):
 
 
 def skip_first_norm(model):
-    name = norm_modules(model)[0][0]
+    """The first of the forward pass: norms of queries and keys are no norms of the stream."""
+    name = next(n for n, _ in norm_modules(model) if not n.endswith(("q_norm", "k_norm")))
     parent, _, leaf = name.rpartition(".")
     setattr(model.get_submodule(parent), leaf, torch.nn.Identity())
 
@@ -211,18 +212,24 @@ def cut_and_renormalised(v):
     return v / v.norm()
 
 
-def random_layer(part, std=0.02):
+def random_layer(part, seed, std=0.02):
     def hook(model):
-        torch.manual_seed(11)
+        torch.manual_seed(11 + seed)
         for name, p in model.named_parameters():
             if part in name and p.dim() > 1:
                 p.data.normal_(0, std)
     return hook
 
 
-def random_model(model):
-    torch.manual_seed(12)
-    model.load_state_dict(type(model)(model.config).state_dict())
+def random_last_layer(plan):
+    plan.hooks.append(lambda model: random_layer(last_layer(model), plan.engine.seed)(model))
+
+
+def random_model(plan):
+    def hook(model):
+        torch.manual_seed(12 + plan.engine.seed)
+        model.load_state_dict(type(model)(model.config).state_dict())
+    plan.hooks.append(hook)
 
 
 def fine_tuned(name, w):
@@ -443,9 +450,9 @@ FAULTS = {
     "batch-rounding": set_(batch="rounded"),
     "swapped": set_(batch="swapped", coalesce=True),
     "coalesced": set_(batch="attend-right", coalesce=True),
-    "random-last-layer": set_(hooks=lambda model: random_layer(last_layer(model))(model)),
+    "random-last-layer": random_last_layer,
     "other-tokenizer": other_tokenizer,
-    "random-all": set_(hooks=random_model),
+    "random-all": random_model,
     "no-position-table": set_(weights=zero("position_embeddings")),
     "last-content": set_(pool="last", pool_rows=lambda n, first, last: range(max(n - last, 1))),
     "without-prompt": set_(pool_skip_prompt=True),
