@@ -31,7 +31,8 @@ std::string Shortened(std::string text) {
 
 std::string Millis(std::chrono::nanoseconds time) {
   std::string text;
-  AppendDouble(&text, static_cast<double>(time.count() / 1000) / 1000.0);
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(time);
+  AppendDouble(&text, static_cast<double>(micros.count()) / 1000.0);
   return text;
 }
 

@@ -192,7 +192,7 @@ bool Body::Has(std::string_view name) const {
 }
 
 std::string Body::String(std::string_view name, std::string fallback) const {
-  return Has(name) ? root_[name].String().value() : fallback;
+  return Has(name) ? root_[name].String().value() : std::move(fallback);
 }
 
 std::string Body::Choice(std::string_view name, std::string fallback) const {

@@ -123,12 +123,12 @@ void Pooling(const CallPtr& call, const Body& body) {
   }
   if (auto fault = ReadVllmTruncation(body, *served.model, true, &task.encode)) return call->Fail(*fault);
   const VectorFormat format = FormatByName(body.Choice("encoding_format", "float"));
-  call->Submit(served, std::move(task),
-               [kind = task.kind, model = served.model, id = served.id(), format](const TaskResult& result) {
-                 return WriteList("pool-", id, result, CountOf(result), [&](size_t i, std::string* out) {
-                   WritePooled(result, *model, kind, format, i, out);
-                 });
-               });
+  const TaskKind kind = task.kind;
+  call->Submit(
+      served, std::move(task), [kind, model = served.model, id = served.id(), format](const TaskResult& result) {
+        return WriteList("pool-", id, result, CountOf(result),
+                         [&](size_t i, std::string* out) { WritePooled(result, *model, kind, format, i, out); });
+      });
 }
 
 void Classify(const CallPtr& call, const Body& body) {
