@@ -315,6 +315,22 @@ class Http(unittest.TestCase):
                 self.assertLessEqual({c["id"] for c in d["causes"]}, {cause, "normalization"})
                 self.assertEqual(d["verdict"], "different")
 
+    def test_a_length_limit_is_asked_for(self):
+        # Beyond the model's own 128 tokens.
+        process = subprocess.Popen([BINARY, "serve", MODEL, "--override", "max_length=150", "--port", "0"],
+                                   stderr=subprocess.PIPE, text=True)
+        try:
+            url = next(m[0] for line in process.stderr if (m := re.search(r"http://\S+", line)))
+            d = json.loads(run("diagnose", MODEL, "--against", url, "--json").stdout)
+        finally:
+            process.terminate()
+            process.wait()
+            process.stderr.close()
+        self.assertEqual([c["id"] for c in d["causes"]], ["max-length"])
+        self.assertEqual(d["causes"][0]["estimate"], {"name": "max_length", "value": 150})
+        self.assertIn("reads 150 tokens and drops the rest", d["causes"][0]["evidence"][0])
+        self.assertLess(d["requests"], 120)
+
     def test_foreign_ids_behind_a_prompt(self):
         # The prompt's ids are foreign too (foreign_prompt.json): no text reaches the model as one unknown token.
         with open(os.path.join(HERE, "foreign_prompt.json"), encoding="utf-8") as f:
