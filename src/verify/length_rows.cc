@@ -51,8 +51,8 @@ Hypotheses AskedLengths(const Evidence& e, Lab* lab, Target* target, const std::
   for (const std::string& text : texts) lengths.push_back(static_cast<int64_t>(ids_of(text).size()));
   if (!OnlyLong(lengths, distance)) return {};
   const bool table = lab->traits().thetas.empty() && lab->ids().max_positions > 0;
-  const int64_t longest = std::max(lab->ids().max_length * kMostTimes,
-                                   *std::max_element(lengths.begin(), lengths.end()));
+  const int64_t longest =
+      std::max(lab->ids().max_length * kMostTimes, *std::max_element(lengths.begin(), lengths.end()));
   const int64_t most = std::min({kMostTokens, longest, table ? lab->ids().max_positions : longest});
   const auto limit = FindTokenLimit(target, most, lab->traits().suffix, e.noise, ids_of);
   if (!limit.ok()) return {};
