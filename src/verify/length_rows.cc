@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kMostTokens = 8192;  // of a text that is asked
 constexpr size_t kMostRows = 8;
-constexpr size_t kMostLengths = 3;  // asked at least times the longest limit of the model
+constexpr int64_t kMostTimes = 3;  // the limit of the model, at least
 
 Hypothesis Uncut() {
   Hypothesis row;
@@ -51,8 +51,8 @@ Hypotheses AskedLengths(const Evidence& e, Lab* lab, Target* target, const std::
   for (const std::string& text : texts) lengths.push_back(static_cast<int64_t>(ids_of(text).size()));
   if (!OnlyLong(lengths, distance)) return {};
   const bool table = lab->traits().thetas.empty() && lab->ids().max_positions > 0;
-  const int64_t longest = std::max(lab->ids().max_length * static_cast<int64_t>(kMostLengths),
-                                   *std::max_element(lengths.begin(), lengths.end()));
+  const int64_t longest =
+      std::max(lab->ids().max_length * kMostTimes, *std::max_element(lengths.begin(), lengths.end()));
   const int64_t most = std::min({kMostTokens, longest, table ? lab->ids().max_positions : longest});
   const auto limit = FindTokenLimit(target, most, lab->traits().suffix, e.noise, ids_of);
   if (!limit.ok()) return {};

@@ -315,6 +315,46 @@ class Http(unittest.TestCase):
                 self.assertLessEqual({c["id"] for c in d["causes"]}, {cause, "normalization"})
                 self.assertEqual(d["verdict"], "different")
 
+    def test_a_length_limit_is_asked_for(self):
+        # Beyond the model's own 128 tokens.
+        process = subprocess.Popen([BINARY, "serve", MODEL, "--override", "max_length=150", "--port", "0"],
+                                   stderr=subprocess.PIPE, text=True)
+        try:
+            url = next(m[0] for line in process.stderr if (m := re.search(r"http://\S+", line)))
+            d = json.loads(run("diagnose", MODEL, "--against", url, "--json").stdout)
+        finally:
+            process.terminate()
+            process.wait()
+            process.stderr.close()
+        self.assertEqual([c["id"] for c in d["causes"]], ["max-length"])
+        self.assertEqual(d["causes"][0]["estimate"], {"name": "max_length", "value": 150})
+        self.assertIn("reads 150 tokens and drops the rest", d["causes"][0]["evidence"][0])
+        self.assertLess(d["requests"], 120)
+
+    def test_foreign_ids_behind_a_prompt(self):
+        # The prompt's ids are foreign too (foreign_prompt.json): no text reaches the model as one unknown token.
+        with open(os.path.join(HERE, "foreign_prompt.json"), encoding="utf-8") as f:
+            recorded = json.load(f)
+        raw = base64.b64decode(recorded["vectors"])
+        size = len(raw) // 4 // len(recorded["texts"])
+        answers = {t: list(struct.unpack_from(f"<{size}f", raw, i * size * 4)) for i, t in enumerate(recorded["texts"])}
+        with tempfile.TemporaryDirectory() as folder:
+            model = os.path.join(folder, "model")
+            shutil.copytree(MODEL, model)
+            with open(os.path.join(model, "config_sentence_transformers.json"), "w", encoding="utf-8") as f:
+                json.dump({"prompts": {"query": recorded["prompt"]}, "default_prompt_name": "query"}, f)
+            server = ReplayServer(answers)
+            self.addCleanup(server.close)
+            d = json.loads(run("diagnose", model, "--against", server.url, "--json").stdout)
+        self.assertEqual([c["id"] for c in d["causes"]], ["foreign-token-ids"])
+        # scramble_ids of faults.py: (id * 7919 + 13) modulo the vocabulary.
+        with open(os.path.join(MODEL, "tokenizer.json"), encoding="utf-8") as f:
+            vocabulary = json.load(f)["model"]["vocab"]
+        told = re.findall(r'"(\w+)" as token (\d+)', d["causes"][0]["evidence"][0])
+        self.assertEqual(len(told), 2)
+        for word, token in told:
+            self.assertEqual(int(token), (vocabulary[word] * 7919 + 13) % len(vocabulary), word)
+
     def test_base64_byte_order(self):
         d = self.diagnose(self.server(base64_format=">%df"))
         self.assertEqual([(c["id"], c["variant"]) for c in d["causes"]], [("serialization", "byte order")])
