@@ -11,7 +11,7 @@ void DimensionCauses(const Evidence& evidence, Diagnosis* d);  // structural.cc
 
 namespace {
 
-constexpr double kSearchSeconds = 16;  // of CPU time
+constexpr double kSearchSeconds = 14;  // of CPU time
 constexpr double kConstantSeconds = 6;
 
 double Geometry(const std::vector<Vector>& a, const std::vector<Vector>& b) {

@@ -11,6 +11,7 @@ namespace {
 
 constexpr double kClearly = 20;          // how many times better than the rest a cause must be
 constexpr double kRoundingWorst = 5e-3;  // largest residual that may be rounding (bfloat16 on unlucky models)
+constexpr double kNoRounding = 0.4;      // what no rounding of weights does
 constexpr size_t kBeam = 6;
 constexpr size_t kMost = 3;  // causes at once
 constexpr size_t kScreen = 8;
@@ -436,6 +437,7 @@ NumericResult Search::Numeric(const Combination& fitted, double worst) {
   std::set<std::string> alike;         // variants that go in the right direction
   for (const Hypothesis& h : numeric_) {
     if (!h.refines.empty() && !alike.contains(h.refines)) continue;
+    if (worst > kNoRounding && h.edit.weights) continue;  // a model to load for each
     Combination both = fitted;
     both.push_back(&h);
     const auto vectors = lab_->Run(texts, both);
