@@ -44,7 +44,8 @@ void ServeOptions::Configure(CLI::App* cli) {
       "DEFAULT_PROMPT");
   Add(cli->add_option("--default-prompt-name", app.default_prompt_name, "Prompt of inputs that choose none"),
       "DEFAULT_PROMPT_NAME");
-  Add(cli->add_option("--auto-truncate", app.auto_truncate, "TEI routes: cut long texts when a request does not say"),
+  Add(cli->add_option("--auto-truncate", app.auto_truncate,
+                      "TEI and OpenAI routes: cut long texts when a request does not say"),
       "AUTO_TRUNCATE");
   cli->add_flag("--accept-token-ids", app.accept_token_ids, "Take token ids as input; they must be this model's own");
 

@@ -34,7 +34,7 @@ struct AppOptions {
   std::vector<std::string> api_keys = {};  // empty: none is asked for
   size_t max_texts = 2048;
   bool accept_token_ids = false;
-  bool auto_truncate = true;  // TEI's `truncate` when a request does not say
+  bool auto_truncate = true;  // TEI's and OpenAI's `truncate` when a request does not say
   bool metrics = true;        // GET /metrics
   bool metrics_need_key = false;
   std::vector<std::string> cors_origins = {};    // "*": any

@@ -50,14 +50,14 @@ const Schema kEmbeddings{
           "As encoding_format, and quantised forms.",
           false,
           {"float", "base64", "int8", "uint8", "binary", "ubinary"}},
-         {"truncate", FieldType::kBool, "false: refuse a text that is too long."},
+         {"truncate", FieldType::kBool, "Cut texts that are too long; false refuses them. Default: --auto-truncate."},
          {"use_activation", FieldType::kBool, "As normalize."},
          {"late_chunking", FieldType::kBool, "Jina's; only false."},
          {"embed_dtype", FieldType::kString, "Only float32.", false, {"float32"}},
          {"endianness", FieldType::kString, "Only little.", false, {"little", "native"}}},
         true)};
 
-std::optional<ApiError> ReadTask(const Body& body, const ServingModel& model, TaskRequest* task) {
+std::optional<ApiError> ReadTask(const CallPtr& call, const Body& body, const ServingModel& model, TaskRequest* task) {
   if (auto fault = SetDimensions(model, body.Int("dimensions"), "dimensions", &task->embed)) return fault;
   if (body.Bool("late_chunking").value_or(false)) {
     return ApiError{ErrorKind::kValue, "late_chunking: not supported; every text is embedded alone", "late_chunking"};
@@ -70,7 +70,8 @@ std::optional<ApiError> ReadTask(const Body& body, const ServingModel& model, Ta
   for (const char* field : {"use_activation", "normalized", "normalize"}) {
     if (body.Has(field)) task->embed.normalize = body.Bool(field);
   }
-  return ReadVllmTruncation(body, model, !body.Bool("truncate").value_or(true), &task->encode);
+  return ReadVllmTruncation(body, model, !body.Bool("truncate").value_or(call->app().options().auto_truncate),
+                            &task->encode);
 }
 
 std::string WriteReply(const TaskResult& result, const ServingModel& model, const std::string& id,
@@ -90,7 +91,7 @@ void Embeddings(const CallPtr& call, const Body& body) {
   const ServedModel& served = **model;
   TaskRequest task;
   if (auto fault = ReadVllmInputs(body, *served.model, call->limits(), &task)) return call->Fail(*fault);
-  if (auto fault = ReadTask(body, *served.model, &task)) return call->Fail(*fault);
+  if (auto fault = ReadTask(call, body, *served.model, &task)) return call->Fail(*fault);
   const VectorFormat format = FormatByName(body.Has("embedding_type") ? body.Choice("embedding_type")
                                                                       : body.Choice("encoding_format", "float"));
   if (auto fault = CheckFormat(*served.model, format, task.embed)) return call->Fail(*fault);

@@ -89,7 +89,7 @@ void ReadRoute(const ModelDirectory& directory, const JsonRef& types, const Json
       spec->Refuse("path", folder.Where(), status.message());
       continue;
     }
-    const std::string router_file = types.file();
+    const std::string& router_file = types.file();
     const size_t slash = router_file.rfind('/');
     if (slash != std::string::npos) module.path = router_file.substr(0, slash) + "/" + id.value();
     if (ReadOne(directory, dotted.value(), types.Where(), depth, &module, spec)) route->push_back(std::move(module));

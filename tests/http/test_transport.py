@@ -230,6 +230,9 @@ class ListenTest(unittest.TestCase):
         self.assertEqual((info["model_id"], info["max_client_batch_size"], info["auto_truncate"]), ("named", 2, False))
         self.assertEqual(server.request("POST", "/embed", {"inputs": ["a"] * 3}, headers)[0], 422)
         self.assertEqual(server.request("POST", "/embed", {"inputs": "a " * 5000}, headers)[0], 422)
+        long = {"input": "a " * 5000}
+        self.assertEqual(server.request("POST", "/v1/embeddings", long, headers)[0], 422)
+        self.assertEqual(server.request("POST", "/v1/embeddings", {**long, "truncate": True}, headers)[0], 200)
         self.assertEqual(server.request("POST", "/embed", {"inputs": "a"})[0], 401)
         self.assertEqual(server.stop(), 0)
 
