@@ -40,8 +40,9 @@ int64_t BatchTokens(const SchedulerOptions& options, const BatchInputs& inputs, 
   const double in_time = inputs.tokens_per_second * threads * Seconds(options.batch_time);
   int64_t most = std::clamp(static_cast<int64_t>(in_time), std::min(kLeastBatchTokens, options.max_batch_tokens),
                             options.max_batch_tokens);
-  // What waits is shared with the threads that come next.
-  most = std::min(most, std::max(inputs.first_tokens, inputs.waiting_tokens * threads / inputs.threads));
+  // Half a thread's part of what waits: all answers of a batch come at its end, and the next text waits for it.
+  const int64_t part = inputs.waiting_tokens * threads / (2 * inputs.threads);
+  most = std::min(most, std::max({inputs.first_tokens, kSmallBatchTokens, part}));
   return std::min(most, std::max(inputs.first_tokens, MostRunning(options, inputs) - inputs.running_tokens));
 }
 

@@ -13,6 +13,8 @@ namespace truevec {
 
 // A batch of so many tokens uses a thread well: reading the weights costs little beside it.
 inline constexpr int64_t kLeastBatchTokens = 160;
+// A batch of so many is worth a thread while little waits.
+inline constexpr int64_t kSmallBatchTokens = 48;
 
 struct BatchInputs {
   int threads = 1;

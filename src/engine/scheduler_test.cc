@@ -306,7 +306,11 @@ TEST(BatchPlanTest, ThreadsFollowTheLoad) {
   few.waiting_tokens = 400;
   few.free_threads = 1;
   EXPECT_EQ(BatchThreads(options, few), 1);
-  EXPECT_EQ(BatchTokens(options, few, 1), 50);
+  EXPECT_EQ(BatchTokens(options, few, 1), 48);
+  few.waiting_tokens = 1600;
+  EXPECT_EQ(BatchTokens(options, few, 1), 100);
+  few.first_tokens = 300;
+  EXPECT_EQ(BatchTokens(options, few, 1), 160);
 }
 
 TEST(BatchPlanTest, RunningTokensAreBounded) {
