@@ -97,6 +97,17 @@ class Bench:
               f"  429 {result['refused']:6}  wrong {result['mismatched'] + result['failed'] + result['lost']}", flush=True)
         return result
 
+    def half_load(self):
+        """The slowest hundredth is few requests, and one pause of the machine is all of it: the median of five stretches,
+        each beside the capacity measured just before, for the machine may change."""
+        goodput, ratio = [], []
+        for _ in range(5):
+            capacity = self.load("texts", "closed loop, 32 clients, before it", seconds=3, clients=32)["ok_per_second"]
+            half = self.load("texts", "open loop, 0.5 x capacity", rate=capacity / 2)
+            goodput.append(half["ok_per_second"] / capacity)
+            ratio.append(half["p99_ms"] / half["p50_ms"])
+        return {"goodput_at_0.5": statistics.median(goodput), "p99_over_p50_at_half_load": statistics.median(ratio)}
+
     def overload(self, figures):
         """Long enough to fill the queue; beside the capacity just before and after, for the machine may change."""
         seconds = max(4, self.options.seconds)
@@ -185,10 +196,7 @@ def main():
     # Once more, for the machine may change; the server is idle meanwhile.
     offline = (offline + bench.offline(make_texts(400, 12, 52, 1), "texts")) / 2
     bench.load("mixed", "closed loop, 32 clients, mixed", clients=32)
-    # The slowest hundredth is few requests: one pause of the machine is all of it, so the median of five stretches.
-    halves = [bench.load("texts", "open loop, 0.5 x capacity", rate=capacity / 2) for _ in range(5)]
-    figures["goodput_at_0.5"] = statistics.median(half["ok_per_second"] for half in halves) / capacity
-    figures["p99_over_p50_at_half_load"] = statistics.median(half["p99_ms"] / half["p50_ms"] for half in halves)
+    figures |= bench.half_load()
     for factor in (1, 2):
         result = bench.load("texts", f"open loop, {factor} x capacity", rate=capacity * factor)
         figures[f"goodput_at_{factor}"] = result["ok_per_second"] / capacity
