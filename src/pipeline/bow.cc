@@ -32,7 +32,7 @@ class BoW : public InputModule {
     for (int64_t text = 0; text < features->count(); ++text) {
       std::fill(out.row(text), out.row(text) + width, 0.0f);
       for (int32_t i = 0; i < features->length(text); ++i) {
-        const int32_t id = features->ids[static_cast<size_t>(features->first(text)) + static_cast<size_t>(i)];
+        const int32_t id = features->id(text, i);
         if (id < 0 || id >= width) return InputError("word id " + std::to_string(id) + " is outside the vocabulary");
         const auto weight = static_cast<float>(weights_[static_cast<size_t>(id)]);
         out.row(text)[id] = cumulative_ ? out.row(text)[id] + weight : weight;

@@ -46,6 +46,10 @@ struct Features {
   int64_t count() const { return static_cast<int64_t>(texts.size()); }
   int32_t first(int64_t text) const { return offsets[static_cast<size_t>(text)]; }
   int32_t length(int64_t text) const { return offsets[static_cast<size_t>(text) + 1] - first(text); }
+  // Token `index` of text `text`.
+  int32_t id(int64_t text, int32_t index) const {
+    return ids[static_cast<size_t>(first(text)) + static_cast<size_t>(index)];
+  }
   // REQUIRES: an earlier module wrote it (checked at load by Widths).
   const Feature& at(std::string_view name) const;
   void Set(std::string_view name, Matrix matrix, bool per_token);

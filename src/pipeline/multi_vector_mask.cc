@@ -23,7 +23,7 @@ class MultiVectorMask : public PipelineModule {
       const bool restricts = task != "query" && !kept_only_.empty();
       std::vector<uint8_t> keep;
       for (int32_t i = 0; i < features->length(text); ++i) {
-        const int32_t id = features->ids[static_cast<size_t>(features->first(text)) + static_cast<size_t>(i)];
+        const int32_t id = features->id(text, i);
         keep.push_back(!(skips && skipped_.contains(id)) && !(restricts && !kept_only_.contains(id)) ? 1 : 0);
       }
       features->keep.push_back(std::move(keep));

@@ -25,7 +25,7 @@ class SparseStaticEmbedding : public InputModule {
     for (int64_t text = 0; text < features->count(); ++text) {
       std::fill(out.row(text), out.row(text) + width, 0.0f);
       for (int32_t i = 0; i < features->length(text); ++i) {
-        const int32_t id = features->ids[static_cast<size_t>(features->first(text)) + static_cast<size_t>(i)];
+        const int32_t id = features->id(text, i);
         if (id < 0 || id >= width) return InputError("token id " + std::to_string(id) + " has no weight");
         out.row(text)[id] = weight_[static_cast<size_t>(id)];
       }

@@ -90,7 +90,7 @@ class StaticEmbedding : public InputModule {
     const int64_t length = features.length(text);
     std::fill(sums, sums + width, 0.0);
     for (int64_t i = 0; i < length; ++i) {
-      table.add_to_double(Row(features.ids[static_cast<size_t>(features.first(text) + i)], row), width, sums);
+      table.add_to_double(Row(features.id(text, i), row), width, sums);
     }
     const double count = length > 0 ? static_cast<double>(length) : 1.0;
     for (int64_t c = 0; c < width; ++c) out[c] = static_cast<float>(sums[c] / count);

@@ -98,9 +98,7 @@ const Hypothesis* CountedTie(const SearchResult& result, const Hypothesis* claim
 
 // Tokens when nothing is cut.
 int64_t LongestText(const std::vector<std::string>& texts, Lab* lab) {
-  Hypothesis uncut;
-  uncut.variant = "uncut";
-  uncut.edit.untruncated = true;
+  const Hypothesis uncut = UncutRow();
   int64_t longest = 0;
   const auto ids = lab->Ids(texts, {&uncut});
   if (!ids.ok()) return longest;

@@ -36,6 +36,13 @@ void NormalizeVector(Vector* v) {
 
 }  // namespace
 
+Hypothesis UncutRow() {
+  Hypothesis row;
+  row.variant = "uncut";
+  row.edit.untruncated = true;
+  return row;
+}
+
 Hypothesis MaxLengthRow(int64_t length) {
   Hypothesis row;
   row.cause = "max-length";

@@ -114,6 +114,8 @@ struct Chunks {
   bool raw = false;       // averaged before normalising
 };
 Hypothesis MaxLengthRow(int64_t length);
+// No cause: the ids of whole texts.
+Hypothesis UncutRow();
 Hypothesis ChunkRow(const Chunks& chunks);
 Hypothesis PaddedRow(int64_t total);
 // Texts cut before they are tokenised.

@@ -40,8 +40,8 @@ Result<Ending> AskEndings(Target* target, int64_t words, double noise) {
 Result<WordLimit> FindWordLimit(Target* target, int64_t first, int64_t most, double noise) {
   WordLimit limit;
   limit.read = first;
-  int64_t more = 0;
-  for (int64_t words = std::min(first * 16, most); more == 0 && limit.read < most; words = std::min(words * 4, most)) {
+  int64_t more = 0;  // the shortest that is not read
+  const auto ask = [&](int64_t words) -> Status {
     TV_ASSIGN_OR_RETURN(const Ending ending, AskEndings(target, words, noise));
     if (ending.refused || ending.ignored) {
       more = words;
@@ -49,19 +49,14 @@ Result<WordLimit> FindWordLimit(Target* target, int64_t first, int64_t most, dou
     } else {
       limit.read = words;
     }
+    return Status::Ok();
+  };
+  for (int64_t words = std::min(first * 16, most); more == 0 && limit.read < most; words = std::min(words * 4, most)) {
+    TV_RETURN_IF_ERROR(ask(words));
   }
   if (more == 0) return limit;
   limit.limited = true;
-  while (more - limit.read > 1) {
-    const int64_t middle = (limit.read + more) / 2;
-    TV_ASSIGN_OR_RETURN(const Ending ending, AskEndings(target, middle, noise));
-    if (ending.refused || ending.ignored) {
-      more = middle;
-      limit.at_more = ending;
-    } else {
-      limit.read = middle;
-    }
-  }
+  while (more - limit.read > 1) TV_RETURN_IF_ERROR(ask((limit.read + more) / 2));
   return limit;
 }
 

@@ -12,13 +12,6 @@ constexpr int64_t kMostTokens = 8192;  // of a text that is asked
 constexpr size_t kMostRows = 8;
 constexpr int64_t kMostTimes = 3;  // the limit of the model, at least
 
-Hypothesis Uncut() {
-  Hypothesis row;
-  row.variant = "uncut";
-  row.edit.untruncated = true;
-  return row;
-}
-
 // Whether every text beyond some length is clearly worse than every text up to it.
 bool OnlyLong(const std::vector<int64_t>& lengths, const std::vector<double>& distance) {
   std::vector<size_t> order(lengths.size());
@@ -42,7 +35,7 @@ bool OnlyLong(const std::vector<int64_t>& lengths, const std::vector<double>& di
 Hypotheses AskedLengths(const Evidence& e, Lab* lab, Target* target, const std::vector<std::string>& texts,
                         const std::vector<double>& distance) {
   if (!target->HasBatches() || !lab->pipeline().has_tokenizer() || lab->ids().max_length <= 0) return {};
-  const Hypothesis uncut = Uncut();
+  const Hypothesis uncut = UncutRow();
   const auto ids_of = [&](const std::string& text) {
     const auto ids = lab->Ids({text}, {&uncut});
     return ids.ok() ? (*ids)[0] : std::vector<int32_t>();

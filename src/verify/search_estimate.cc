@@ -66,9 +66,7 @@ std::pair<int64_t, int64_t> Search::Between(const Trial& start, double floor, bo
 int64_t Search::WholeLength(size_t text) const {
   const bool table = lab_->traits().thetas.empty() && lab_->ids().max_positions > 0;
   const int64_t most = table ? lab_->ids().max_positions : 8 * lab_->traits().max_length;
-  Hypothesis uncut;
-  uncut.variant = "uncut";
-  uncut.edit.untruncated = true;
+  const Hypothesis uncut = UncutRow();
   const auto ids = lab_->Ids({texts_[text]}, {&uncut});
   return ids.ok() ? std::min(most, static_cast<int64_t>((*ids)[0].size())) : lengths_[text];
 }

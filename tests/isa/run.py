@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Same bits on every instruction set: hashes of kernel results (kernel_bits.cc) of all tables that run here and, when
 Debian's cross compiler and qemu-user are installed (./dev test installs them), of the NEON table under emulation; of the
-AVX-512 table through SIMDe where the CPU lacks it.
+AVX-512 and AMX tables through SIMDe where the CPU lacks them.
 
 Usage: run.py KERNEL_BITS SOURCE_DIR BUILD_DIR"""
 import subprocess

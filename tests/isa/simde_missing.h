@@ -1,5 +1,5 @@
-// AVX-512 intrinsics that SIMDe 0.7.4 (Debian 12) lacks, lane by lane, for the emulated table of tests/isa. Included by
-// isa_avx512.cc under TRUEVEC_SIMDE only.
+// AVX-512 and AMX intrinsics that SIMDe 0.7.4 (Debian 12) lacks, lane by lane, for the emulated tables of tests/isa.
+// Included by table_avx512-inl.h under TRUEVEC_SIMDE only.
 #undef _mm512_madd_epi16  // SIMDe gives its alias the mask form's arguments
 #define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
 
