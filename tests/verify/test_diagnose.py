@@ -316,20 +316,25 @@ class Http(unittest.TestCase):
                 self.assertEqual(d["verdict"], "different")
 
     def test_a_length_limit_is_asked_for(self):
-        # Beyond the model's own 128 tokens.
-        process = subprocess.Popen([BINARY, "serve", MODEL, "--override", "max_length=150", "--port", "0"],
-                                   stderr=subprocess.PIPE, text=True)
+        # Beyond the model's own 128 tokens, alone and beside rounded matrix products.
+        for dtype, beside in (("float32", set()), ("bfloat16", {"precision-bfloat16"}), ("int8", {"weight-quantization"})):
+            with self.subTest(dtype=dtype):
+                d = self.diagnose_own_server("--override", "max_length=150", "--dtype", dtype)
+                self.assertEqual({c["id"] for c in d["causes"]}, {"max-length"} | beside)
+                limit = next(c for c in d["causes"] if c["id"] == "max-length")
+                self.assertEqual(limit["estimate"], {"name": "max_length", "value": 150})
+                self.assertIn("reads 150 tokens and drops the rest", limit["evidence"][0])
+                self.assertLess(d["requests"], 120)
+
+    def diagnose_own_server(self, *options):
+        process = subprocess.Popen([BINARY, "serve", MODEL, *options, "--port", "0"], stderr=subprocess.PIPE, text=True)
         try:
             url = next(m[0] for line in process.stderr if (m := re.search(r"http://\S+", line)))
-            d = json.loads(run("diagnose", MODEL, "--against", url, "--json").stdout)
+            return json.loads(run("diagnose", MODEL, "--against", url, "--json").stdout)
         finally:
             process.terminate()
             process.wait()
             process.stderr.close()
-        self.assertEqual([c["id"] for c in d["causes"]], ["max-length"])
-        self.assertEqual(d["causes"][0]["estimate"], {"name": "max_length", "value": 150})
-        self.assertIn("reads 150 tokens and drops the rest", d["causes"][0]["evidence"][0])
-        self.assertLess(d["requests"], 120)
 
     def test_foreign_ids_behind_a_prompt(self):
         # The prompt's ids are foreign too (foreign_prompt.json): no text reaches the model as one unknown token.
