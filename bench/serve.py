@@ -97,25 +97,42 @@ class Bench:
               f"  429 {result['refused']:6}  wrong {result['mismatched'] + result['failed'] + result['lost']}", flush=True)
         return result
 
-    def half_load(self):
-        """The slowest hundredth is few requests, and one pause of the machine is all of it: the median of five stretches,
-        each beside the capacity measured just before, for the machine may change."""
-        goodput, ratio = [], []
-        for _ in range(5):
-            capacity = self.load("texts", "closed loop, 32 clients, before it", seconds=3, clients=32)["ok_per_second"]
-            half = self.load("texts", "open loop, 0.5 x capacity", rate=capacity / 2)
-            goodput.append(half["ok_per_second"] / capacity)
-            ratio.append(half["p99_ms"] / half["p50_ms"])
-        return {"goodput_at_0.5": statistics.median(goodput), "p99_over_p50_at_half_load": statistics.median(ratio)}
+    def capacity(self):
+        return self.load("texts", "closed loop, 32 clients, beside it", seconds=max(3, self.options.seconds / 2),
+                         clients=32)
 
-    def overload(self, figures):
-        """Long enough to fill the queue; beside the capacity just before and after, for the machine may change."""
-        seconds = max(4, self.options.seconds)
-        before = self.load("texts", "closed loop, 32 clients, again", seconds=seconds, clients=32)["goodput"]
-        result = self.load("texts", "open loop, 5 x capacity", seconds=2 * seconds, rate=before * 5)
-        after = self.load("texts", "closed loop, 32 clients, after it", seconds=seconds, clients=32)["goodput"]
-        figures["goodput_at_5"] = 2 * result["goodput"] / (before + after)
-        figures["refused_at_5"] = result["refused"]
+    def beside_capacity(self, rate, measure, wanted):
+        """measure(capacity before) in stretches, each between two measurements of the capacity (the row's `rate`), and
+        how many there were: [(value, mean capacity)], count. A stretch counts when the two agree within 5 %, for else the
+        machine's own speed changed meanwhile; after twice the wanted number of stretches all count."""
+        stretches, steady = [], []
+        before = self.capacity()[rate]
+        while len(steady) < wanted and len(stretches) < 2 * wanted:
+            value = measure(before)
+            after = self.capacity()[rate]
+            stretches.append((value, (before + after) / 2))
+            if abs(after / before - 1) <= 0.05:
+                steady.append(stretches[-1])
+            else:
+                print(f"  the machine went from {before:.1f} to {after:.1f} texts/s: once more", flush=True)
+            before = after
+        return (steady if len(steady) == wanted else stretches), len(stretches)
+
+    def half_load(self):
+        """The slowest hundredth is few requests, and one pause of the machine is all of it: the median of five stretches."""
+        counted, tried = self.beside_capacity(
+            "ok_per_second", lambda capacity: self.load("texts", "open loop, 0.5 x capacity", rate=capacity / 2), 5)
+        return {"goodput_at_0.5": statistics.median(half["ok_per_second"] / capacity for half, capacity in counted),
+                "p99_over_p50_at_half_load": statistics.median(half["p99_ms"] / half["p50_ms"] for half, _ in counted),
+                "half_load_stretches": [round(half["p99_ms"] / half["p50_ms"], 2) for half, _ in counted], "half_load_tried": tried}
+
+    def overload(self):
+        """Long enough to fill the queue: the median of three stretches."""
+        counted, tried = self.beside_capacity(
+            "goodput", lambda capacity: self.load("texts", "open loop, 5 x capacity", seconds=2 * max(4, self.options.seconds),
+                                       rate=5 * capacity), 3)
+        return {"goodput_at_5": statistics.median(over["goodput"] / capacity for over, capacity in counted),
+                "refused_at_5": sum(over["refused"] for over, _ in counted), "overload_tried": tried}
 
     def cpu_seconds(self):
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
@@ -200,7 +217,7 @@ def main():
     for factor in (1, 2):
         result = bench.load("texts", f"open loop, {factor} x capacity", rate=capacity * factor)
         figures[f"goodput_at_{factor}"] = result["ok_per_second"] / capacity
-    bench.overload(figures)
+    figures |= bench.overload()
     figures |= {"offline_texts_per_second": offline, "served_over_offline": capacity / offline}
     if options.soak > 0:
         figures["soak_rss_mib"] = bench.soak(options.soak * 60)
