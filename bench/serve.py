@@ -119,9 +119,9 @@ class Bench:
         return (steady if len(steady) == wanted else stretches), len(stretches)
 
     def half_load(self):
-        """The slowest hundredth is few requests, and one pause of the machine is all of it: the median of five stretches."""
+        """The slowest hundredth is few requests, and one pause of the machine is all of it: the median of nine stretches."""
         counted, tried = self.beside_capacity(
-            "ok_per_second", lambda capacity: self.load("texts", "open loop, 0.5 x capacity", rate=capacity / 2), 5)
+            "ok_per_second", lambda capacity: self.load("texts", "open loop, 0.5 x capacity", rate=capacity / 2), 9)
         return {"goodput_at_0.5": statistics.median(half["ok_per_second"] / capacity for half, capacity in counted),
                 "p99_over_p50_at_half_load": statistics.median(half["p99_ms"] / half["p50_ms"] for half, _ in counted),
                 "half_load_stretches": [round(half["p99_ms"] / half["p50_ms"], 2) for half, _ in counted], "half_load_tried": tried}

@@ -191,6 +191,10 @@ std::string OtherName(const Diagnosis& d, const Lab& lab) {
 
 void ClaimUnknown(const SearchResult& result, const Evidence& e, const Lab& lab, Diagnosis* d) {
   const double before = 1 - d->comparison.worst;
+  // Answers that are as far from each other as from the reference need no other cause.
+  const bool random =
+      std::any_of(d->causes.begin(), d->causes.end(), [](const Cause& c) { return c.id == "nondeterministic"; });
+  if (random && e.noise * 20 >= d->comparison.worst) return;
   if (d->geometry > 1 - 1e-6 && d->comparison.median > 1e-3) {
     if (IsPermutation(*e.reference, e.seen->singles)) {
       AddCause(d, "dimensions-order", "permuted", 0.97, "the same values in another order of dimensions", before, 1);
@@ -348,7 +352,8 @@ void Conclude(const DiagnoseOptions& options, Diagnosis* d) {
   d->tolerance = ClassOf(c.worst, c.max_abs);
   const auto numeric = [](const Cause& cause) {
     return cause.id.starts_with("precision-") || cause.id == "weight-quantization" || cause.id == "batch-numerics" ||
-           cause.id == "gelu-variant" || (cause.id == "layernorm" && cause.variant.starts_with("eps"));
+           cause.id == "gelu-variant" || (cause.id == "output-quantization" && cause.variant.starts_with(kRoundedTo)) ||
+           (cause.id == "layernorm" && cause.variant.starts_with("eps"));
   };
   const bool faulty = !std::all_of(d->causes.begin(), d->causes.end(), numeric);
   if (faulty || !NormsAgree(c) || d->tolerance > options.tolerance || !c.same_dimension) {
@@ -369,6 +374,23 @@ using Clock = std::chrono::steady_clock;
 
 double Since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+// A causal mask and a pooling that only sees the first token: the usual way to one vector for every text.
+SearchResult CausalFirstToken(Search* search) {
+  SearchResult result;
+  for (const Hypothesis& mask : search->hypotheses()) {
+    if (mask.cause != "causal-mask") continue;
+    for (const Hypothesis& pooling : search->hypotheses()) {
+      if (pooling.cause != "pooling-mode") continue;
+      auto trial = search->TryAll({&mask, &pooling});
+      if (!trial || trial->worst > kExactDistance) continue;
+      result.best = *std::move(trial);
+      result.found = result.exact = true;
+      return result;
+    }
+  }
+  return result;
+}
+
 // One vector for every text has a cause of its own where the engine gives that very vector: a causal mask before the
 // first token is pooled, say.
 Combination ExplainConstant(Lab* lab, const Evidence& e, Diagnosis* d) {
@@ -377,8 +399,9 @@ Combination ExplainConstant(Lab* lab, const Evidence& e, Diagnosis* d) {
                                      [](const Cause& c) { return c.id == "constant-output" && c.variant.empty(); });
   if (constant == d->causes.end() || !d->comparison.same_dimension || !IsFinite(o.singles[0])) return {};
   Search search(lab, o.texts, o.singles);
-  const SearchResult result = search.Run(kConstantSeconds);
-  if (!result.found || !result.exact) return {};
+  SearchResult result = CausalFirstToken(&search);
+  if (!result.found) result = search.Run(kConstantSeconds);
+  if (!result.found) return {};
   // What makes a constant of any vectors explains nothing.
   for (const Hypothesis* h : result.best.hypotheses) {
     if (h->edit.output) return {};
@@ -387,6 +410,7 @@ Combination ExplainConstant(Lab* lab, const Evidence& e, Diagnosis* d) {
   d->causes.erase(constant);
   const size_t known = d->causes.size();
   ClaimSearch(result, o, lab, d);
+  if (!result.exact) ClaimNumeric(&search, result.best, d);
   for (size_t i = known; i < d->causes.size(); ++i) d->causes[i].evidence.push_back(says);
   d->explained = result.best.distance;
   Combination fitted;
@@ -424,13 +448,14 @@ Status FindCauses(Lab* lab, Target* target, const Evidence& e, Diagnosis* d) {
           1 - d->comparison.worst, 1 - after);
     }
     search.emplace(lab, texts, answers);
+    if (auto row = OutputRounding(answers)) search->AddNumeric(*std::move(row));
     const auto base = search->TryAll({});
     const bool fine = base && base->worst <= (whole.empty() ? kExactDistance : 3e-2) &&
                       (d->comparison.unit_max_abs <= 1e-5 || !whole.empty());
     if (base && !fine) {
       // Small and even: first what rounding can explain exactly.
       bool done = false;
-      if (base->worst <= 1e-2 && LooksLikeRounding(base->worst, base->median) && d->comparison.same_dimension) {
+      if (base->worst <= 5e-2 && LooksLikeRounding(base->worst, base->median) && d->comparison.same_dimension) {
         const NumericResult numeric = search->Numeric({}, base->worst);
         if (numeric.exact) done = ClaimNumeric(&*search, *base, d);
       }

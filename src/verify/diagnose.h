@@ -2,6 +2,7 @@
 #ifndef TRUEVEC_VERIFY_DIAGNOSE_H_
 #define TRUEVEC_VERIFY_DIAGNOSE_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -97,6 +98,9 @@ bool RandomWeights(const Evidence& evidence, Lab* lab, Diagnosis* d);
 void ExplainUnknown(const Evidence& evidence, Lab* lab, Target* target, Diagnosis* d);
 // Whole-number outputs: which kind, and the vectors turned back to floats. Empty: none.
 std::string OutputQuantization(const std::vector<Vector>& reference, std::vector<Vector>* target, double* after);
+// A numeric row that rounds vectors as all of `target` are round: to decimals, digits, bfloat16 or float16.
+std::optional<Hypothesis> OutputRounding(const std::vector<Vector>& target);
+inline constexpr char kRoundedTo[] = "rounded to ";  // starts the variant of that row
 // Adds a cause; the same id again only adds its evidence.
 Cause* AddCause(Diagnosis* d, const std::string& id, const std::string& variant, double confidence,
                 const std::string& evidence, double before, double after);

@@ -223,17 +223,22 @@ Hypothesis PaddedRow(int64_t total) {
   return row;
 }
 
+Hypothesis PositionRow(int64_t shift) {
+  Hypothesis row;
+  row.cause = "position-offset";
+  row.variant = std::to_string(shift);
+  row.says = "with positions moved by " + row.variant + " the vectors agree";
+  row.edit.weights = [shift](const WeightEntry& entry, std::vector<float>* values) {
+    return entry.view.shape.size() == 2 && ShiftRows(entry, shift, values);
+  };
+  row.edit.concerns = [](const WeightEntry& entry) { return IsPositionTable(entry.name); };
+  row.parameter = "offset";
+  row.value = shift;
+  return row;
+}
+
 void AddPositionHypotheses(const ModelTraits& model, Hypotheses* out) {
-  for (const int64_t shift : {-2, -1, 1, 2}) {
-    AddHypothesis(out, "position-offset", std::to_string(shift),
-                  "with positions moved by " + std::to_string(shift) + " the vectors agree")
-        ->weights = [shift](const WeightEntry& entry, std::vector<float>* values) {
-      return entry.view.shape.size() == 2 && ShiftRows(entry, shift, values);
-    };
-    out->back().edit.concerns = [](const WeightEntry& entry) { return IsPositionTable(entry.name); };
-    out->back().parameter = "offset";
-    out->back().value = shift;
-  }
+  for (const int64_t shift : {-2, -1, 1, 2}) out->push_back(PositionRow(shift));
   AddRope(model, out);
   AddHypothesis(out, "token-type", "omitted", "without token type embeddings the vectors agree")->weights =
       [](const WeightEntry&, std::vector<float>* values) { return Fill(values, 0); };
@@ -269,6 +274,24 @@ void AddAttentionHypotheses(const ModelTraits& model, Hypotheses* out) {
   for (const int64_t of : {8, 16, 32, 64, 128}) out->push_back(PaddedToMultipleRow(of));
 }
 
+namespace {
+
+Hypothesis NormEpsilonRow(double eps) {
+  Hypothesis row;
+  row.cause = "layernorm";
+  const std::string text = WriteJson(json::value(eps));
+  row.variant = "eps " + text;
+  row.says = "with norm epsilon " + text + " the vectors agree";
+  row.edit.simulation = [eps](Simulation* s) { s->norm_eps = eps; };
+  row.numeric = true;
+  row.parameter = "layer_norm_eps";
+  row.value = eps;
+  row.at = NormEpsilonRow;
+  return row;
+}
+
+}  // namespace
+
 void AddForwardHypotheses(const ModelTraits& model, Hypotheses* out) {
   if (model.head_norms) {
     AddHypothesis(out, "architecture-component", "qk-norm", "without the norm of queries and keys the vectors agree")
@@ -299,14 +322,7 @@ void AddForwardHypotheses(const ModelTraits& model, Hypotheses* out) {
   AddHypothesis(out, "gelu-variant", "float16 table", "with tanh GELU through a float16 table the vectors agree")
       ->simulation = [](Simulation* s) { s->gelu_float16_table = true; };
   out->back().numeric = true;
-  for (const double eps : {1e-3, 1e-5, 1e-6, 1e-7, 1e-12}) {
-    const std::string text = WriteJson(json::value(eps));
-    AddHypothesis(out, "layernorm", "eps " + text, "with norm epsilon " + text + " the vectors agree")->simulation =
-        [eps](Simulation* s) { s->norm_eps = eps; };
-    out->back().numeric = true;
-    out->back().parameter = "layer_norm_eps";
-    out->back().value = eps;
-  }
+  for (const double eps : {1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12}) out->push_back(NormEpsilonRow(eps));
 }
 
 void AddWeightHypotheses(const ModelTraits& model, Hypotheses* out) {

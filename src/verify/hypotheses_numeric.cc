@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "verify/hypothesis.h"
+#include "verify/weight_formats.h"
 
 namespace truevec {
 namespace {
@@ -10,74 +11,22 @@ namespace {
 bool IsMatrix(const WeightEntry& entry) { return entry.view.shape.size() == 2 && entry.view.shape[0] > 1; }
 bool IsTable(const WeightEntry& entry) { return entry.name.find("embed") != std::string::npos; }
 
-// Blocks of 32 along a row, as ggml-quants.c quantize_row_q8_0_ref: scale max/127, held in float16.
-void QuantizeQ8(float* x, int64_t n) {
-  float largest = 0;
-  for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(x[i]));
-  const float scale = largest / 127;
-  const float inverse = scale != 0 ? 1 / scale : 0;
-  const float stored = RoundTo(Rounding::kFloat16, scale);
-  for (int64_t i = 0; i < n; ++i) x[i] = std::round(x[i] * inverse) * stored;
-}
-
-// quantize_row_q4_0_ref: scale by the value of largest magnitude, -8..7.
-void QuantizeQ4(float* x, int64_t n) {
-  float largest = 0;
-  float signed_largest = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    if (std::abs(x[i]) > largest) {
-      largest = std::abs(x[i]);
-      signed_largest = x[i];
-    }
-  }
-  const float scale = signed_largest / -8;
-  const float inverse = scale != 0 ? 1 / scale : 0;
-  const float stored = RoundTo(Rounding::kFloat16, scale);
-  for (int64_t i = 0; i < n; ++i) {
-    const int q = std::min(15, static_cast<int>(x[i] * inverse + 8.5f));
-    x[i] = static_cast<float>(q - 8) * stored;
-  }
-}
-
-// Symmetric int8 over `n` values: round(x / scale), scale max/127.
-void QuantizeInt8(float* x, int64_t n) {
-  float largest = 0;
-  for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(x[i]));
-  if (largest == 0) return;
-  const float scale = largest / 127;
-  for (int64_t i = 0; i < n; ++i) x[i] = std::nearbyint(x[i] / scale) * scale;
-}
-
-// Asymmetric uint8 over the whole tensor, as onnxruntime's quantize_dynamic: zero is exact.
-void QuantizeUInt8(float* x, int64_t n) {
-  const float low = std::min(0.0f, *std::min_element(x, x + n));
-  const float high = std::max(0.0f, *std::max_element(x, x + n));
-  if (high == low) return;
-  const float scale = (high - low) / 255;
-  const float zero = std::nearbyint(-low / scale);
-  for (int64_t i = 0; i < n; ++i) x[i] = (std::clamp(std::nearbyint(x[i] / scale) + zero, 0.0f, 255.0f) - zero) * scale;
-}
-
 bool IsPositionTable(const WeightEntry& entry) { return entry.name.find("position") != std::string::npos; }
 
-enum class Block { k32, kRow, kTensor };
 enum class Tables { kExact, kRounded, kButPositions };
 
-void AddWeightType(Hypotheses* out, const char* cause, const char* variant, const char* says, Block block,
-                   Tables tables, std::function<void(float*, int64_t)> quantize) {
-  AddHypothesis(out, cause, variant, says)->weights = [=](const WeightEntry& entry, std::vector<float>* values) {
-    if (!IsMatrix(entry) || (tables == Tables::kExact && IsTable(entry))) return false;
-    if (tables == Tables::kButPositions && IsPositionTable(entry)) return false;
-    const auto total = static_cast<int64_t>(values->size());
-    const int64_t cols = entry.view.shape[1];
-    if (block == Block::k32 && cols % 32 != 0) return false;
-    const int64_t size = block == Block::k32 ? 32 : block == Block::kRow ? cols : total;
-    for (int64_t at = 0; at < total; at += size) quantize(values->data() + at, size);
-    return true;
-  };
-  out->back().numeric = true;
-  out->back().parameter = "weights";
-  out->back().value = json::value(variant);
+Hypothesis* AddWeightType(Hypotheses* out, const WeightFormat& format, Tables tables, const std::string& variant) {
+  AddHypothesis(out, "weight-quantization", variant, "with weights in " + variant + " the vectors agree")->weights =
+      [=](const WeightEntry& entry, std::vector<float>* values) {
+        if (!IsMatrix(entry) || (tables == Tables::kExact && IsTable(entry))) return false;
+        if (tables == Tables::kButPositions && IsPositionTable(entry)) return false;
+        return ApplyWeightFormat(format, entry.view.shape[1], values);
+      };
+  Hypothesis* row = &out->back();
+  row->numeric = true;
+  row->parameter = "weights";
+  row->value = json::value(variant);
+  return row;
 }
 
 // As the row of `variant`, which it refines, with the inputs of every product rounded too.
@@ -116,27 +65,16 @@ void AddRounding(Hypotheses* out, const char* cause, Rounding rounding, const ch
 void AddNumericHypotheses(const ModelTraits&, Hypotheses* out) {
   AddRounding(out, "precision-float16", Rounding::kFloat16, "float16");
   AddRounding(out, "precision-bfloat16", Rounding::kBFloat16, "bfloat16");
-  const char* cause = "weight-quantization";
-  AddWeightType(out, cause, "Q8_0", "with weights in Q8_0 the vectors agree", Block::k32, Tables::kRounded, QuantizeQ8);
-  AddWeightType(out, cause, "Q8_0, tables exact", "with weights in Q8_0 the vectors agree", Block::k32, Tables::kExact,
-                QuantizeQ8);
-  AddWeightType(out, cause, "Q4_0", "with weights in Q4_0 the vectors agree", Block::k32, Tables::kRounded, QuantizeQ4);
-  AddWeightType(out, cause, "Q4_0, tables exact", "with weights in Q4_0 the vectors agree", Block::k32, Tables::kExact,
-                QuantizeQ4);
-  AddWeightType(out, cause, "int8 per row", "with int8 weights per output row the vectors agree", Block::kRow,
-                Tables::kExact, QuantizeInt8);
-  AddWeightType(out, cause, "int8 per row, tables too", "with int8 weights per row the vectors agree", Block::kRow,
-                Tables::kRounded, QuantizeInt8);
-  AddWeightType(out, cause, "int8 per row, position table exact", "with int8 weights per row the vectors agree",
-                Block::kRow, Tables::kButPositions, QuantizeInt8);
-  AddWeightType(out, cause, "int8 per tensor", "with int8 weights per tensor the vectors agree", Block::kTensor,
-                Tables::kExact, QuantizeInt8);
-  AddWeightType(out, cause, "int8 per tensor, tables too", "with int8 weights per tensor the vectors agree",
-                Block::kTensor, Tables::kRounded, QuantizeInt8);
-  AddWeightType(out, cause, "uint8 per tensor", "with uint8 weights per tensor the vectors agree", Block::kTensor,
-                Tables::kExact, QuantizeUInt8);
-  AddWeightType(out, cause, "uint8 per tensor, tables too", "with uint8 weights per tensor the vectors agree",
-                Block::kTensor, Tables::kRounded, QuantizeUInt8);
+  for (const WeightFormat& format : UsualWeightFormats()) {
+    // llama.cpp rounds its tables too, others by their own lights.
+    const bool ggml = format.block == 32;
+    AddWeightType(out, format, ggml ? Tables::kRounded : Tables::kExact, format.name);
+    AddWeightType(out, format, ggml ? Tables::kExact : Tables::kRounded,
+                  format.name + (ggml ? ", tables exact" : ", tables too"));
+    if (format.block == kWholeRow) {
+      AddWeightType(out, format, Tables::kButPositions, format.name + ", position table exact");
+    }
+  }
   for (const char* variant : {"Q8_0", "Q8_0, tables exact", "Q4_0", "Q4_0, tables exact"}) {
     WithInputs(out, variant, InputQuantization::kBlock32);
   }
@@ -154,6 +92,12 @@ void AddNumericHypotheses(const ModelTraits&, Hypotheses* out) {
       s->saturate_pairs = true;
     };
     out->push_back(std::move(saturated));
+  }
+  for (const WeightFormat& format : OtherWeightFormats()) {
+    AddWeightType(out, format, Tables::kExact, format.name)->sized = true;
+    Hypothesis* tables = AddWeightType(out, format, Tables::kRounded, format.name + ", tables too");
+    tables->sized = true;
+    tables->refines = format.name;
   }
 }
 

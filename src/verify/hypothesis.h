@@ -93,6 +93,7 @@ struct Hypothesis {
   bool decoy = false;      // no cause of the contract: never claimed, keeps look-alikes from being named
   bool asked = false;      // the target itself was asked for the number
   std::string refines;     // of a numeric row: tried only where the row of this variant goes in the right direction
+  bool sized = false;      // of a numeric row: tried only where it rounds weights by as much as the residual shows
   // A number or name that the cause has, for the report: "max_length" 77, "pooling" "cls".
   std::string parameter;
   json::value value = nullptr;
@@ -118,6 +119,8 @@ Hypothesis MaxLengthRow(int64_t length);
 Hypothesis UncutRow();
 Hypothesis ChunkRow(const Chunks& chunks);
 Hypothesis PaddedRow(int64_t total);
+// Position `i` reads the table's row i + shift.
+Hypothesis PositionRow(int64_t shift);
 // Texts cut before they are tokenised.
 Hypothesis TextCutRow(int64_t count, bool words);
 

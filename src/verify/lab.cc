@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "base/file.h"
 #include "verify/tokenizer_edits.h"
@@ -583,6 +584,34 @@ Table Lab::TokenTable() const {
   table.rows = best->view.shape[0];
   table.cols = best->view.shape[1];
   return table;
+}
+
+double Lab::WeightError(const Hypothesis& row) const {
+  constexpr int64_t kRows = 64;
+  if (!row.edit.weights) return 0;
+  std::set<std::vector<int64_t>> seen;  // shapes
+  double error = 0;
+  double size = 0;
+  for (const auto& store : weights_) {
+    for (const std::string& name : store->Names()) {
+      WeightEntry part = *store->Find(name);
+      auto& shape = part.view.shape;
+      if (shape.size() != 2 || shape[0] < 2 || name.find("emb") != std::string::npos) continue;
+      if (!seen.insert({shape.begin(), shape.end()}).second) continue;
+      const auto whole = static_cast<double>(shape[0]);
+      shape[0] = std::min(kRows, shape[0]);
+      const double share = whole / static_cast<double>(shape[0]);
+      const std::vector<float> before = ToFloat(part.view);
+      std::vector<float> after = before;
+      row.edit.weights(part, &after);
+      for (size_t i = 0; i < before.size(); ++i) {
+        const double off = static_cast<double>(after[i]) - before[i];
+        error += share * off * off;
+        size += share * before[i] * before[i];
+      }
+    }
+  }
+  return size == 0 ? 0 : std::sqrt(error / size);
 }
 
 Result<std::vector<Layer>> Lab::Layers(const std::string& text) {

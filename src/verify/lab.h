@@ -48,6 +48,9 @@ class Lab {
   std::vector<std::string> TensorNames() const;
   // The model's table of token embeddings, [ids, width]; no values when none of its tensors looks like one.
   Table TokenTable() const;
+  // Root mean square of what `row` changes the layers' matrices by, in those of their values: a matrix of each shape,
+  // its first rows. 0 where it changes none.
+  double WeightError(const Hypothesis& row) const;
   int64_t tokens_computed() const { return tokens_computed_; }
 
  private:

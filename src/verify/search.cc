@@ -11,7 +11,6 @@ namespace {
 
 constexpr double kClearly = 20;          // how many times better than the rest a cause must be
 constexpr double kRoundingWorst = 5e-3;  // largest residual that may be rounding (bfloat16 on unlucky models)
-constexpr double kNoRounding = 0.4;      // what no rounding of weights does
 constexpr size_t kBeam = 6;
 constexpr size_t kMost = 3;  // causes at once
 constexpr size_t kScreen = 8;
@@ -379,7 +378,8 @@ SearchResult Search::Run(double seconds) {
     // What is left may be a matter of length with a number of its own.
     for (size_t b = 0; b < std::min<size_t>(beam.size(), 3); ++b) {
       if (beam[b].hypotheses.size() >= kMost) continue;
-      for (auto estimate : {&Search::EstimateLength, &Search::EstimateTextCut, &Search::EstimatePadding}) {
+      for (auto estimate :
+           {&Search::EstimateLength, &Search::EstimateTextCut, &Search::EstimatePadding, &Search::EstimateOffset}) {
         auto found = (this->*estimate)(beam[b]);
         if (!found) continue;
         result.tried.insert(result.tried.begin(), std::move(*found));
@@ -393,87 +393,6 @@ SearchResult Search::Run(double seconds) {
   }
   if (!result.tried.empty()) result.best = result.tried.front();
   return result;
-}
-
-namespace {
-
-// Unit vectors apart.
-std::vector<double> Residual(const Vector& from, const Vector& to) {
-  const double a = Norm(from);
-  const double b = Norm(to);
-  std::vector<double> r(from.size());
-  if (a == 0 || b == 0 || from.size() != to.size()) return r;
-  for (size_t i = 0; i < r.size(); ++i) r[i] = to[i] / b - from[i] / a;
-  return r;
-}
-
-double Correlation(const std::vector<double>& x, const std::vector<double>& y) {
-  double xy = 0;
-  double xx = 0;
-  double yy = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    xy += x[i] * y[i];
-    xx += x[i] * x[i];
-    yy += y[i] * y[i];
-  }
-  return xx == 0 || yy == 0 ? 0 : xy / std::sqrt(xx * yy);
-}
-
-}  // namespace
-
-NumericResult Search::Numeric(const Combination& fitted, double worst) {
-  NumericResult best;
-  std::vector<size_t> which;
-  for (size_t i = 0; i < texts_.size() && which.size() < kScreen; ++i) {
-    if (lengths_[i] <= kShort && lengths_[i] > 3) which.push_back(i);
-  }
-  std::vector<std::string> texts;
-  for (const size_t i : which) texts.push_back(texts_[i]);
-  const auto plain = lab_->Run(texts, fitted);
-  const auto before = TryOn(fitted, which);
-  if (!plain.ok() || !before) return best;
-  double best_size = 0;
-  std::map<std::string, double> most;  // correlation by cause
-  std::set<std::string> alike;         // variants that go in the right direction
-  for (const Hypothesis& h : numeric_) {
-    if (!h.refines.empty() && !alike.contains(h.refines)) continue;
-    if (worst > kNoRounding && h.edit.weights) continue;  // a model to load for each
-    Combination both = fitted;
-    both.push_back(&h);
-    const auto vectors = lab_->Run(texts, both);
-    if (!vectors.ok()) continue;
-    double correlation = 0;
-    double size = 0;
-    for (size_t i = 0; i < which.size(); ++i) {
-      const std::vector<double> simulated = Residual((*plain)[i], (*vectors)[i]);
-      correlation +=
-          Correlation(Residual((*plain)[i], target_[which[i]]), simulated) / static_cast<double>(which.size());
-      size += CosineDistance((*plain)[i], (*vectors)[i]) / static_cast<double>(which.size());
-    }
-    if (correlation >= 0.2) alike.insert(h.variant);
-    most[h.cause] = std::max(most[h.cause], correlation);
-    if (correlation <= best.correlation) continue;
-    best.hypothesis = &h;
-    best.correlation = correlation;
-    best_size = size;
-  }
-  if (best.hypothesis == nullptr) return best;
-  // The sizes must agree too: a far smaller effect in the same direction is not the cause.
-  if (best_size * 30 < before->mean || best_size > before->mean * 30) {
-    best.hypothesis = nullptr;
-    return best;
-  }
-  best.size = before->mean == 0 ? 0 : best_size / before->mean;
-  for (const auto& [cause, correlation] : most) {
-    if (cause != best.hypothesis->cause) best.rival = std::max(best.rival, correlation);
-  }
-  Combination both = fitted;
-  both.push_back(best.hypothesis);
-  if (auto trial = TryAll(both)) {
-    best.exact = trial->worst <= std::min(kExactDistance, worst / 30) || trial->mean * 300 < worst;
-    best.trial = std::move(*trial);
-  }
-  return best;
 }
 
 }  // namespace truevec

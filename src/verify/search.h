@@ -6,6 +6,7 @@
 
 #include <ctime>
 #include <deque>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -54,7 +55,10 @@ class Search {
   void Prefer(Hypotheses rows);
   // Stops growing combinations after about `seconds` of CPU time.
   SearchResult Run(double seconds);
+  // What rounding explains `worst`, the largest distance that `fitted` leaves. search_numeric.cc.
   NumericResult Numeric(const Combination& fitted, double worst);
+  // One more row of rounding and other small effects, the first to be tried.
+  void AddNumeric(Hypothesis row) { numeric_.insert(numeric_.begin(), std::move(row)); }
   // On all texts; nullopt when the model cannot have it.
   std::optional<Trial> TryAll(const Combination& h);
   const Hypotheses& hypotheses() const { return all_; }
@@ -73,6 +77,12 @@ class Search {
   double FloorOf(const Trial& from) const;
   bool Settle(SearchResult* result);
   void Deepen(SearchResult* result);
+  // search_numeric.cc
+  struct NumericTexts;
+  NumericResult FindNumeric(const Combination& fitted, double worst);
+  NumericResult TryNumeric(const NumericTexts& texts, const Hypothesis& row);
+  std::optional<Trial> TuneNumeric(const NumericTexts& texts, NumericResult* best);
+  std::vector<const Hypothesis*> OfThatSize(const NumericTexts& texts, const NumericResult& yardstick);
   // search_estimate.cc
   Trial Refine(Trial trial);
   std::optional<Trial> EstimateLength(const Trial& start);
@@ -81,6 +91,7 @@ class Search {
   int64_t WholeLength(size_t text) const;
   std::optional<Trial> EstimateTextCut(const Trial& start);
   std::optional<Trial> EstimatePadding(const Trial& start);
+  std::optional<Trial> EstimateOffset(const Trial& start);
   // `row` added to `start`, or in place of its member `replaced`.
   std::optional<Trial> TryMade(const Combination& start, std::optional<size_t> replaced, Hypothesis row,
                                const std::vector<size_t>& which);
@@ -103,6 +114,7 @@ class Search {
   Hypotheses numeric_;
   std::deque<Hypothesis> made_;  // by refining
   std::set<std::string> tuned_;  // what was refined already
+  std::map<Combination, NumericResult> numeric_known_;
 };
 
 }  // namespace truevec

@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kEstimateTokens = 60000;  // that one estimate may compute
 constexpr double kEstimateSeconds = 4;      // of CPU time
 constexpr int64_t kGrid = 24;
+constexpr int64_t kMostOffset = 16;
 constexpr double kGolden = 0.61803398874989485;
 
 // Round numbers first: what people set.
@@ -213,6 +214,22 @@ std::optional<Trial> Search::EstimatePadding(const Trial& start) {
     if (near->worst <= kExactDistance) break;
   }
   return near ? TryAll(near->hypotheses) : std::nullopt;
+}
+
+// Every text is wrong: positions moved by more than the rows of their own have.
+std::optional<Trial> Search::EstimateOffset(const Trial& start) {
+  if (!start.hypotheses.empty() || lab_->ids().max_positions <= 0 || !lab_->traits().thetas.empty()) {
+    return std::nullopt;
+  }
+  const std::vector<size_t> screen = Screen(start, 1);
+  if (screen.empty() || start.median <= FloorOf(start)) return std::nullopt;
+  for (int64_t shift = 3; shift <= kMostOffset && !Late(); ++shift) {
+    for (const int64_t signed_shift : {shift, -shift}) {
+      auto trial = TryMade(start.hypotheses, std::nullopt, PositionRow(signed_shift), screen);
+      if (trial && trial->worst <= kExactDistance) return TryAll(trial->hypotheses);
+    }
+  }
+  return std::nullopt;
 }
 
 // Steps through whole numbers for a text; the first that is exact wins, else the nearest that reaches the floor.

@@ -1,0 +1,171 @@
+// Search: what rounding, quantisation and other small effects explain of what is left, by the direction of the
+// residuals: over a few texts those of unrelated causes have a correlation near 0.
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "verify/search.h"
+
+namespace truevec {
+namespace {
+
+constexpr double kNoRounding = 0.4;  // what no rounding of weights does
+constexpr size_t kTexts = 8;
+constexpr int64_t kMostTokens = 48;
+constexpr double kAlike = 0.2;         // correlation of what goes in the right direction
+constexpr double kCertain = 0.5;       // from which a format that was tried by its size counts
+constexpr double kSame = 0.98;         // nothing else will be nearer
+constexpr double kSizes = 8;           // how far a predicted size may be off
+constexpr double kSizedSeconds = 5;    // of CPU time for formats that are tried by their size
+constexpr double kTunable = 0.9;       // correlation from which a row's number is worth estimating
+constexpr double kTuneSeconds = 2;     // of CPU time
+constexpr double kLeastNumber = 1e-9;  // epsilons of norms
+constexpr double kMostNumber = 0.5;
+
+// Unit vectors apart.
+std::vector<double> Residual(const Vector& from, const Vector& to) {
+  const double a = Norm(from);
+  const double b = Norm(to);
+  std::vector<double> r(from.size());
+  if (a == 0 || b == 0 || from.size() != to.size()) return r;
+  for (size_t i = 0; i < r.size(); ++i) r[i] = to[i] / b - from[i] / a;
+  return r;
+}
+
+double Correlation(const std::vector<double>& x, const std::vector<double>& y) {
+  double xy = 0;
+  double xx = 0;
+  double yy = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    xy += x[i] * y[i];
+    xx += x[i] * x[i];
+    yy += y[i] * y[i];
+  }
+  return xx == 0 || yy == 0 ? 0 : xy / std::sqrt(xx * yy);
+}
+
+}  // namespace
+
+struct Search::NumericTexts {
+  const Combination& fitted;
+  std::vector<size_t> which;
+  std::vector<std::string> texts;
+  std::vector<Vector> plain;  // as fitted
+  double mean = 0;            // distance from the target
+};
+
+// Correlation and size (here as a distance) of what `row` does; no hypothesis when the model cannot have it.
+NumericResult Search::TryNumeric(const NumericTexts& t, const Hypothesis& row) {
+  NumericResult result;
+  Combination both = t.fitted;
+  both.push_back(&row);
+  const auto vectors = lab_->Run(t.texts, both);
+  if (!vectors.ok()) return result;
+  result.hypothesis = &row;
+  const auto n = static_cast<double>(t.which.size());
+  for (size_t i = 0; i < t.which.size(); ++i) {
+    const std::vector<double> simulated = Residual(t.plain[i], (*vectors)[i]);
+    result.correlation += Correlation(Residual(t.plain[i], target_[t.which[i]]), simulated) / n;
+    result.size += CosineDistance(t.plain[i], (*vectors)[i]) / n;
+  }
+  return result;
+}
+
+// The rows that round weights by about as much as the residual shows, the likeliest first: distances grow with the
+// square of the weights' error.
+std::vector<const Hypothesis*> Search::OfThatSize(const NumericTexts& t, const NumericResult& yardstick) {
+  std::vector<std::pair<double, const Hypothesis*>> found;
+  const double unit = yardstick.hypothesis == nullptr ? 0 : lab_->WeightError(*yardstick.hypothesis);
+  for (const Hypothesis& h : numeric_) {
+    if (!h.sized || !h.refines.empty() || unit == 0 || yardstick.size == 0) continue;
+    const double error = lab_->WeightError(h) / unit;
+    const double off = std::abs(std::log(std::max(error * error * yardstick.size / t.mean, 1e-300)));
+    if (off <= std::log(kSizes)) found.emplace_back(off, &h);
+  }
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<const Hypothesis*> rows;
+  for (const auto& [off, row] : found) rows.push_back(row);
+  return rows;
+}
+
+// The number of `best`'s row that comes nearest, in `best` and on all texts; nothing where none comes nearer.
+std::optional<Trial> Search::TuneNumeric(const NumericTexts& t, NumericResult* best) {
+  Combination both = t.fitted;
+  both.push_back(best->hypothesis);
+  const auto trial = TryAll(both);
+  if (!trial || trial->worst <= kExactDistance) return std::nullopt;
+  deadline_ = std::max(deadline_, std::clock() + static_cast<std::clock_t>(kTuneSeconds * CLOCKS_PER_SEC));
+  auto tuned = TuneLog(*trial, t.fitted.size(), kLeastNumber, kMostNumber, t.which.front());
+  if (!tuned || tuned->worst >= trial->worst) return std::nullopt;
+  *best = TryNumeric(t, *tuned->hypotheses.back());
+  return tuned;
+}
+
+NumericResult Search::Numeric(const Combination& fitted, double worst) {
+  const auto known = numeric_known_.find(fitted);
+  return known != numeric_known_.end() ? known->second : numeric_known_[fitted] = FindNumeric(fitted, worst);
+}
+
+NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
+  NumericResult best;
+  NumericTexts t{fitted, {}, {}, {}, 0};
+  for (size_t i = 0; i < texts_.size() && t.which.size() < kTexts; ++i) {
+    if (lengths_[i] <= kMostTokens && lengths_[i] > 3) t.which.push_back(i);
+  }
+  for (const size_t i : t.which) t.texts.push_back(texts_[i]);
+  auto plain = lab_->Run(t.texts, fitted);
+  const auto before = TryOn(fitted, t.which);
+  if (!plain.ok() || !before || before->mean == 0) return best;
+  t.plain = std::move(plain).value();
+  t.mean = before->mean;
+  std::map<std::string, double> most;  // correlation by cause
+  std::set<std::string> alike;         // variants that go in the right direction
+  NumericResult yardstick;             // of quantised weights
+  const auto attempt = [&](const Hypothesis& h) {
+    if (!h.refines.empty() && !alike.contains(h.refines)) return;
+    if (worst > kNoRounding && h.edit.weights) return;  // a model to load for each
+    NumericResult now = TryNumeric(t, h);
+    if (now.hypothesis == nullptr) return;
+    if (now.correlation >= kAlike) alike.insert(h.variant);
+    if (h.cause == "weight-quantization" && yardstick.hypothesis == nullptr) yardstick = now;
+    if (h.sized && now.correlation < kCertain) return;  // of many formats one is a little alike by chance
+    most[h.cause] = std::max(most[h.cause], now.correlation);
+    if (now.correlation > best.correlation) best = now;
+  };
+  for (const Hypothesis& h : numeric_) {
+    if (!h.sized) attempt(h);
+  }
+  const std::clock_t stop = std::clock() + static_cast<std::clock_t>(kSizedSeconds * CLOCKS_PER_SEC);
+  if (best.correlation < kSame) {
+    for (const Hypothesis* h : OfThatSize(t, yardstick)) {
+      if (best.correlation >= kSame || std::clock() > stop) break;
+      attempt(*h);
+    }
+    for (const Hypothesis& h : numeric_) {
+      if (h.sized && !h.refines.empty()) attempt(h);
+    }
+  }
+  if (best.hypothesis == nullptr) return best;
+  std::optional<Trial> tuned;
+  if (best.hypothesis->at && best.correlation >= kTunable) tuned = TuneNumeric(t, &best);
+  // The sizes must agree too: a far smaller effect in the same direction is not the cause.
+  if (best.size * 30 < t.mean || best.size > t.mean * 30) {
+    best.hypothesis = nullptr;
+    return best;
+  }
+  best.size /= t.mean;
+  for (const auto& [cause, correlation] : most) {
+    if (cause != best.hypothesis->cause) best.rival = std::max(best.rival, correlation);
+  }
+  Combination both = fitted;
+  both.push_back(best.hypothesis);
+  auto trial = tuned ? std::move(tuned) : TryAll(both);
+  if (trial) {
+    best.exact = trial->worst <= std::min(kExactDistance, worst / 30) || trial->mean * 300 < worst;
+    best.trial = std::move(*trial);
+  }
+  return best;
+}
+
+}  // namespace truevec
