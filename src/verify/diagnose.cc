@@ -245,8 +245,11 @@ bool LooksLikeRounding(double worst, double median) { return worst <= 60 * std::
 bool ClaimNumeric(Search* search, const Trial& fitted, Diagnosis* d) {
   const double worst = fitted.worst;
   if (worst <= kExactDistance && d->comparison.unit_max_abs <= 1e-5) return true;
-  if (!LooksLikeRounding(worst, fitted.median)) return false;
+  // A text on which the model is unstable makes rounding look uneven: then only what is exact counts.
+  const bool even = LooksLikeRounding(worst, fitted.median);
+  if (!even && *std::min_element(fitted.distance.begin(), fitted.distance.end()) <= kExactDistance) return false;
   const NumericResult result = search->Numeric(fitted.hypotheses, worst);
+  if (!even && !result.exact) return false;
   const double before = 1 - worst;
   char text[64];
   // Below that the direction still tells where the size is right and no other cause goes that way: over eight texts
@@ -284,6 +287,17 @@ bool ClaimNumeric(Search* search, const Trial& fitted, Diagnosis* d) {
     return true;
   }
   return false;
+}
+
+// Every value is round, and the vectors come nearer with ours rounded so too: below what directions show.
+void ClaimOutputRounding(Search* search, const Hypothesis& row, const Trial& fitted, Diagnosis* d) {
+  Combination both = fitted.hypotheses;
+  both.push_back(&row);
+  const auto trial = search->TryAll(both);
+  if (!trial || trial->mean * 30 > fitted.mean) return;
+  Cause* cause = AddCause(d, row.cause, row.variant, 0.97, row.says, 1 - fitted.worst, 1 - trial->worst);
+  cause->parameter = row.parameter;
+  cause->value = row.value;
 }
 
 // A limit that the target itself showed, where what is left on the long texts is no more than on the others: what the
@@ -448,7 +462,8 @@ Status FindCauses(Lab* lab, Target* target, const Evidence& e, Diagnosis* d) {
           1 - d->comparison.worst, 1 - after);
     }
     search.emplace(lab, texts, answers);
-    if (auto row = OutputRounding(answers)) search->AddNumeric(*std::move(row));
+    const auto rounding = OutputRounding(answers);
+    if (rounding) search->AddNumeric(*rounding);
     const auto base = search->TryAll({});
     const bool fine = base && base->worst <= (whole.empty() ? kExactDistance : 3e-2) &&
                       (d->comparison.unit_max_abs <= 1e-5 || !whole.empty());
@@ -467,6 +482,7 @@ Status FindCauses(Lab* lab, Target* target, const Evidence& e, Diagnosis* d) {
           ClaimSearch(result, o, lab, d);
           fitted = result.best.hypotheses;
           if (!result.exact) ClaimNumeric(&*search, result.best, d);
+          if (result.exact && rounding) ClaimOutputRounding(&*search, *rounding, result.best, d);
           d->explained = result.best.distance;
         } else if (!d->comparison.same_dimension) {
           DimensionCauses(e, d);

@@ -47,7 +47,8 @@ std::string Short(double value) {
                                                     : WriteJson(json::value(value));
 }
 
-// `where`: tables of this base only; 0: all.
+}  // namespace
+
 Hypothesis ThetaRow(double base, double where) {
   Hypothesis row;
   row.cause = "rope-theta";
@@ -64,6 +65,8 @@ Hypothesis ThetaRow(double base, double where) {
   };
   return row;
 }
+
+namespace {
 
 // Every table with its own base; `own`: the one that the configuration names, 0: what the table looks like. They are
 // not the same where the model scales its frequencies itself.

@@ -121,6 +121,8 @@ Hypothesis ChunkRow(const Chunks& chunks);
 Hypothesis PaddedRow(int64_t total);
 // Position `i` reads the table's row i + shift.
 Hypothesis PositionRow(int64_t shift);
+// Rotary tables at another base. `where`: tables of this base only; 0: all.
+Hypothesis ThetaRow(double base, double where);
 // Texts cut before they are tokenised.
 Hypothesis TextCutRow(int64_t count, bool words);
 

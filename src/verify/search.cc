@@ -378,8 +378,8 @@ SearchResult Search::Run(double seconds) {
     // What is left may be a matter of length with a number of its own.
     for (size_t b = 0; b < std::min<size_t>(beam.size(), 3); ++b) {
       if (beam[b].hypotheses.size() >= kMost) continue;
-      for (auto estimate :
-           {&Search::EstimateLength, &Search::EstimateTextCut, &Search::EstimatePadding, &Search::EstimateOffset}) {
+      for (auto estimate : {&Search::EstimateLength, &Search::EstimateTextCut, &Search::EstimatePadding,
+                            &Search::EstimateOffset, &Search::EstimateTheta}) {
         auto found = (this->*estimate)(beam[b]);
         if (!found) continue;
         result.tried.insert(result.tried.begin(), std::move(*found));

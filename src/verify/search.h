@@ -92,6 +92,7 @@ class Search {
   std::optional<Trial> EstimateTextCut(const Trial& start);
   std::optional<Trial> EstimatePadding(const Trial& start);
   std::optional<Trial> EstimateOffset(const Trial& start);
+  std::optional<Trial> EstimateTheta(const Trial& start);
   // `row` added to `start`, or in place of its member `replaced`.
   std::optional<Trial> TryMade(const Combination& start, std::optional<size_t> replaced, Hypothesis row,
                                const std::vector<size_t>& which);

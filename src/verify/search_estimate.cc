@@ -13,6 +13,8 @@ constexpr int64_t kEstimateTokens = 60000;  // that one estimate may compute
 constexpr double kEstimateSeconds = 4;      // of CPU time
 constexpr int64_t kGrid = 24;
 constexpr int64_t kMostOffset = 16;
+constexpr double kLeastBase = 300;  // of rotary tables
+constexpr double kMostBase = 1e8;
 constexpr double kGolden = 0.61803398874989485;
 
 // Round numbers first: what people set.
@@ -232,6 +234,24 @@ std::optional<Trial> Search::EstimateOffset(const Trial& start) {
   return std::nullopt;
 }
 
+// Rotary bases between those that have rows of their own, where no row comes nearer than the model's own base.
+std::optional<Trial> Search::EstimateTheta(const Trial& start) {
+  if (!start.hypotheses.empty() || start.worst <= FloorOf(start)) return std::nullopt;
+  // The shortest of those that it leaves clearly wrong.
+  size_t text = texts_.size();
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    if (start.distance[i] < start.worst / 30) continue;
+    if (text == texts_.size() || lengths_[i] < lengths_[text]) text = i;
+  }
+  for (const double theta : lab_->traits().thetas) {
+    auto trial = TryMade({}, std::nullopt, ThetaRow(theta * 2, lab_->traits().thetas.size() > 1 ? theta : 0), {text});
+    if (!trial) continue;
+    auto tuned = TuneLog(*trial, 0, kLeastBase, kMostBase, text);
+    if (tuned && tuned->worst <= kExactDistance) return tuned;
+  }
+  return std::nullopt;
+}
+
 // Steps through whole numbers for a text; the first that is exact wins, else the nearest that reaches the floor.
 std::optional<Trial> Search::TuneWhole(const Trial& trial, size_t member, const std::vector<int64_t>& values,
                                        size_t text, int64_t cost) {
@@ -321,7 +341,7 @@ Trial Search::Refine(Trial trial) {
     }
     if (text == texts_.size()) continue;
     std::optional<Trial> better;
-    if (h->parameter == "rope_theta") better = TuneLog(trial, m, 300, 1e8, text);
+    if (h->parameter == "rope_theta") better = TuneLog(trial, m, kLeastBase, kMostBase, text);
     if (h->parameter == "factor") better = TuneLog(trial, m, 1.05, 64, text);
     if (h->parameter == "window_reach") {
       better = TuneWhole(trial, m, RoundFirst(1, std::min<int64_t>(lengths_[text], 512)), text, lengths_[text]);

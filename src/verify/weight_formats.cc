@@ -69,7 +69,7 @@ Affine FitAffine(const float* x, int64_t n, int top, float first, int steps) {
   for (int64_t i = 0; i < n; ++i) squares += x[i] * x[i];
   const float usual = std::sqrt(squares / static_cast<float>(n));
   const auto weight = [&](int64_t i) { return usual + std::abs(x[i]); };
-  const float low = std::min(0.0f, *std::min_element(x, x + n));
+  float low = std::min(0.0f, *std::min_element(x, x + n));  // of the best so far: later starts count from there
   const float high = *std::max_element(x, x + n);
   if (high == low) return {0, -low};
   const auto level = [&](int64_t i, float inverse) {
@@ -109,6 +109,7 @@ Affine FitAffine(const float* x, int64_t n, int top, float first, int steps) {
     if (sum < least) {
       least = sum;
       best = now;
+      low = now.minimum;
     }
   }
   return {best.scale, -best.minimum};

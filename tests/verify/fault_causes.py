@@ -60,6 +60,16 @@ EXPECTED = {
     "out-uint8": "output-quantization", "out-binary": "output-quantization", "base64-big": "serialization",
     "base64-double": "serialization", "bytes-swapped": "serialization", "quarter": "serialization",
     "nan": "overflow-nan", "zero": "constant-output", "constant": "constant-output", "dropout": "nondeterministic",
+    "max-37": "max-length", "positions-3": "position-offset", "positions-5": "position-offset",
+    "prompt-clustering": "prompt-wrong", "q4_1": "weight-quantization", "q5_1": "weight-quantization",
+    "int3-groups": "weight-quantization", "int4-groups-16": "weight-quantization", "nf4": "weight-quantization",
+    "float8": "weight-quantization", "eps-1e-2": "layernorm", "out-bf16": "output-quantization",
+    "out-4-decimals": "output-quantization", "out-3-digits": "output-quantization",
+    "nfkd": "client-text-changed accents", "latin1": "client-text-changed", "no-punctuation": "client-text-changed",
+    "plus": "client-text-changed", "url-encoded": "client-text-changed", "json-escaped": "client-text-changed",
+    "quoted": "client-text-changed", "backslash-n": "client-text-changed", "crlf": "client-text-changed",
+    # A tokenizer that lower-cases itself only leaves "[CLS]" in a text to be changed: as plain text it has the same ids.
+    "lower-client": "lowercase-forced special-tokens-in-text",
     "outside-reversed-tokens": None, "outside-rotation": None, "outside-skipped-layer": None, "outside-offset": None,
     "outside-square": None, "outside-attention-scale": None,
 }

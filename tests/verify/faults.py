@@ -6,7 +6,9 @@ several may act at once ("causal+cls"). make_recordings.py stores the vectors; f
 """
 import html
 import json
+import re
 import unicodedata
+import urllib.parse
 
 import torch
 from tokenizers import Regex, normalizers, pre_tokenizers
@@ -59,6 +61,37 @@ def quantize_rows(bits, block):
             scale = scale.half().float()
         return (q * scale).reshape(shape)
     return change
+
+
+def quantize_groups(bits, block):
+    """From the least value of a group in equal steps, scale and least value in float16."""
+    def change(name, w):
+        if w.dim() != 2 or w.shape[1] % block:
+            return None
+        flat = w.reshape(-1, block)
+        low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
+        scale = (high - low) / (2 ** bits - 1)
+        scale = torch.where(scale == 0, torch.ones_like(scale), scale).half().float()
+        low = low.half().float()
+        return (torch.clamp(torch.round((flat - low) / scale), 0, 2 ** bits - 1) * scale + low).reshape(w.shape)
+    return change
+
+
+NORMAL_FLOAT = torch.tensor([-1, -0.6961928, -0.5250731, -0.3949175, -0.2844414, -0.1847734, -0.0910500, 0, 0.0795803,
+                             0.1609302, 0.2461123, 0.3379152, 0.4407098, 0.5626170, 0.7229568, 1])
+
+
+def normal_float(name, w):
+    """bitsandbytes' NF4: blocks of 64 across rows."""
+    if w.dim() != 2 or "embed" in name or w.numel() % 64:
+        return None
+    flat = w.reshape(-1, 64)
+    scale = flat.abs().amax(1, keepdim=True)
+    return (NORMAL_FLOAT[((flat / scale)[..., None] - NORMAL_FLOAT).abs().argmin(-1)] * scale).reshape(w.shape)
+
+
+def float8(name, w):
+    return w.to(torch.float8_e4m3fn).float() if w.dim() == 2 and "embed" not in name else None
 
 
 def zero(*parts):
@@ -466,6 +499,30 @@ FAULTS = {
     "base64-big": set_(wire="base64-big"),
     "base64-double": set_(wire="base64-double"),
     "dropout": set_(output=lambda v: v * (1 + 0.05 * torch.randn(v.shape))),
+    "max-37": set_(limit=37),
+    "positions-3": set_(positions=3),
+    "positions-5": set_(positions=5),
+    "prompt-clustering": set_(prompt="clustering: "),
+    "q4_1": set_(weights=quantize_groups(4, 32)),
+    "q5_1": set_(weights=quantize_groups(5, 32)),
+    "int3-groups": set_(weights=quantize_groups(3, 32)),
+    "int4-groups-16": set_(weights=lambda n, w: None if "embed" in n else quantize_groups(4, 16)(n, w)),
+    "nf4": set_(weights=normal_float),
+    "float8": set_(weights=float8),
+    "eps-1e-2": set_(config={"eps": 1e-2}),
+    "out-bf16": set_(output=lambda v: v.bfloat16().float()),
+    "out-4-decimals": set_(output=lambda v: torch.round(v * 1e4) / 1e4),
+    "out-3-digits": set_(output=lambda v: torch.tensor([float("%.3g" % x) for x in v])),
+    "nfkd": set_(text=lambda t: unicodedata.normalize("NFKD", t)),
+    "latin1": set_(text=lambda t: t.encode().decode("latin1")),
+    "no-punctuation": set_(text=lambda t: re.sub(r"[^\w\s]", "", t)),
+    "plus": set_(text=lambda t: t.replace(" ", "+")),
+    "url-encoded": set_(text=urllib.parse.quote_plus),
+    "json-escaped": set_(text=lambda t: json.dumps(t)[1:-1]),
+    "quoted": set_(text=lambda t: '"' + t + '"'),
+    "backslash-n": set_(text=lambda t: t.replace("\n", "\\n")),
+    "crlf": set_(text=lambda t: t.replace("\n", "\r\n")),
+    "lower-client": set_(text=str.lower),
     # Outside the list: nothing may be named.
     "outside-reversed-tokens": set_(text=lambda t: " ".join(reversed(t.split()))),
     "outside-rotation": None,
