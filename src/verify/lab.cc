@@ -586,9 +586,10 @@ Table Lab::TokenTable() const {
   return table;
 }
 
-double Lab::WeightError(const Hypothesis& row) const {
+double Lab::WeightError(const Hypothesis& row) {
   constexpr int64_t kRows = 64;
   if (!row.edit.weights) return 0;
+  if (const auto known = weight_errors_.find(row.Name()); known != weight_errors_.end()) return known->second;
   std::set<std::vector<int64_t>> seen;  // shapes
   double error = 0;
   double size = 0;
@@ -611,7 +612,7 @@ double Lab::WeightError(const Hypothesis& row) const {
       }
     }
   }
-  return size == 0 ? 0 : std::sqrt(error / size);
+  return weight_errors_[row.Name()] = size == 0 ? 0 : std::sqrt(error / size);
 }
 
 Result<std::vector<Layer>> Lab::Layers(const std::string& text) {

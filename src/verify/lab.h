@@ -50,7 +50,7 @@ class Lab {
   Table TokenTable() const;
   // Root mean square of what `row` changes the layers' matrices by, in those of their values: a matrix of each shape,
   // its first rows. 0 where it changes none.
-  double WeightError(const Hypothesis& row) const;
+  double WeightError(const Hypothesis& row);
   int64_t tokens_computed() const { return tokens_computed_; }
 
  private:
@@ -93,6 +93,7 @@ class Lab {
   std::map<std::string, std::shared_ptr<const Tokenizer>> known_tokenizers_;  // the model's own, by folder
   std::map<std::string, std::shared_ptr<const Pipeline>> pipelines_;
   std::map<std::string, Part> encodings_;
+  std::map<std::string, double> weight_errors_;  // by cause and variant
   std::deque<Hypothesis> kept_;
   std::map<std::string, SharedRows> rows_;
 };

@@ -82,6 +82,7 @@ class Search {
   NumericResult FindNumeric(const Combination& fitted, double worst);
   NumericResult TryNumeric(const NumericTexts& texts, const Hypothesis& row);
   std::optional<Trial> TuneNumeric(const NumericTexts& texts, NumericResult* best);
+  double SizeOff(const NumericTexts& texts, const NumericResult& yardstick, const Hypothesis& row);
   std::vector<const Hypothesis*> OfThatSize(const NumericTexts& texts, const NumericResult& yardstick);
   // search_estimate.cc
   Trial Refine(Trial trial);

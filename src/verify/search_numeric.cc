@@ -13,11 +13,14 @@ namespace {
 constexpr double kNoRounding = 0.4;  // what no rounding of weights does
 constexpr size_t kTexts = 8;
 constexpr int64_t kMostTokens = 48;
-constexpr double kAlike = 0.2;         // correlation of what goes in the right direction
-constexpr double kCertain = 0.5;       // from which a format that was tried by its size counts
-constexpr double kSame = 0.98;         // nothing else will be nearer
-constexpr double kSizes = 8;           // how far a predicted size may be off
-constexpr double kSizedSeconds = 5;    // of CPU time for formats that are tried by their size
+constexpr double kAlike = 0.2;       // correlation of what goes in the right direction
+constexpr double kCertain = 0.5;     // from which a format that was tried by its size counts
+constexpr double kSizedAlike = 0.3;  // from which such a format is tried with its tables rounded too
+constexpr double kSame = 0.98;       // nothing else will be nearer
+constexpr double kSizes = 6;         // how far a predicted size may be off
+constexpr double kLikelySizes = 2;
+constexpr double kAnySize = 100;       // for rows of their own, whose rounding of inputs may outweigh that of weights
+constexpr double kSizedSeconds = 7;    // of CPU time for formats that are tried by their size
 constexpr double kTunable = 0.9;       // correlation from which a row's number is worth estimating
 constexpr double kTuneSeconds = 2;     // of CPU time
 constexpr double kLeastNumber = 1e-9;  // epsilons of norms
@@ -72,16 +75,23 @@ NumericResult Search::TryNumeric(const NumericTexts& t, const Hypothesis& row) {
   return result;
 }
 
-// The rows that round weights by about as much as the residual shows, the likeliest first: distances grow with the
-// square of the weights' error.
+// How far, as a logarithm, the distance that `row` should make is off the target's: distances grow with the square of
+// the weights' error. 0 before there is a yardstick and for rows that round no matrices.
+double Search::SizeOff(const NumericTexts& t, const NumericResult& yardstick, const Hypothesis& row) {
+  const double unit = yardstick.hypothesis == nullptr ? 0 : lab_->WeightError(*yardstick.hypothesis);
+  if (unit == 0 || yardstick.size == 0) return 0;
+  const double error = lab_->WeightError(row) / unit;
+  return std::abs(std::log(std::max(error * error * yardstick.size / t.mean, 1e-300)));
+}
+
+// The rows that round weights by about as much as the residual shows, the likeliest first.
 std::vector<const Hypothesis*> Search::OfThatSize(const NumericTexts& t, const NumericResult& yardstick) {
   std::vector<std::pair<double, const Hypothesis*>> found;
-  const double unit = yardstick.hypothesis == nullptr ? 0 : lab_->WeightError(*yardstick.hypothesis);
   for (const Hypothesis& h : numeric_) {
-    if (!h.sized || !h.refines.empty() || unit == 0 || yardstick.size == 0) continue;
-    const double error = lab_->WeightError(h) / unit;
-    const double off = std::abs(std::log(std::max(error * error * yardstick.size / t.mean, 1e-300)));
-    if (off <= std::log(kSizes)) found.emplace_back(off, &h);
+    if (!h.sized || !h.refines.empty() || yardstick.hypothesis == nullptr) continue;
+    const double off = SizeOff(t, yardstick, h);
+    // Within the likely sizes the formats with names of their own come first, as in the list.
+    if (off <= std::log(kSizes)) found.emplace_back(off <= std::log(kLikelySizes) ? 0 : off, &h);
   }
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<const Hypothesis*> rows;
@@ -127,23 +137,24 @@ NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
     if (worst > kNoRounding && h.edit.weights) return;  // a model to load for each
     NumericResult now = TryNumeric(t, h);
     if (now.hypothesis == nullptr) return;
-    if (now.correlation >= kAlike) alike.insert(h.variant);
+    if (now.correlation >= (h.sized ? kSizedAlike : kAlike)) alike.insert(h.variant);
     if (h.cause == "weight-quantization" && yardstick.hypothesis == nullptr) yardstick = now;
     if (h.sized && now.correlation < kCertain) return;  // of many formats one is a little alike by chance
     most[h.cause] = std::max(most[h.cause], now.correlation);
     if (now.correlation > best.correlation) best = now;
   };
   for (const Hypothesis& h : numeric_) {
-    if (!h.sized) attempt(h);
+    const bool far = h.edit.weights && h.refines.empty() && SizeOff(t, yardstick, h) > std::log(kAnySize);
+    if (!h.sized && !far) attempt(h);
   }
   const std::clock_t stop = std::clock() + static_cast<std::clock_t>(kSizedSeconds * CLOCKS_PER_SEC);
-  if (best.correlation < kSame) {
-    for (const Hypothesis* h : OfThatSize(t, yardstick)) {
-      if (best.correlation >= kSame || std::clock() > stop) break;
-      attempt(*h);
-    }
-    for (const Hypothesis& h : numeric_) {
-      if (h.sized && !h.refines.empty()) attempt(h);
+  const auto done = [&] { return best.correlation >= kSame || std::clock() > stop; };
+  const bool sized = worst <= kNoRounding && !done();
+  for (const Hypothesis* h : sized ? OfThatSize(t, yardstick) : std::vector<const Hypothesis*>()) {
+    if (done()) break;
+    attempt(*h);
+    for (const Hypothesis& finer : numeric_) {
+      if (finer.sized && finer.refines == h->variant && !done()) attempt(finer);
     }
   }
   if (best.hypothesis == nullptr) return best;
