@@ -51,9 +51,11 @@ def main():
     formats["int8 per row"] = row.dequantize().numpy()
     versions = {"ggml": pathlib.Path(sys.argv[1]).resolve().name, "torch": torch.__version__,
                 "bitsandbytes": bitsandbytes.__version__, "numpy": numpy.__version__}
-    json.dump({"versions": versions, "rows": ROWS, "cols": COLS, "values": x.ravel().tolist(),
-               "formats": {name: numpy.asarray(v, dtype=numpy.float32).ravel().tolist() for name, v in formats.items()}},
-              sys.stdout, indent=0)
+    parts = {"versions": versions, "rows": ROWS, "cols": COLS, "values": x.ravel().tolist()}
+    lists = {name: numpy.asarray(v, dtype=numpy.float32).ravel().tolist() for name, v in formats.items()}
+    lines = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in parts.items()]
+    inner = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in lists.items())
+    print("{" + ",\n".join([*lines, '"formats": {\n' + inner + "}"]) + "}")
 
 
 main()
