@@ -54,7 +54,7 @@ void MinimumBlock(float* x, int64_t n) {
   const float scale = (*std::max_element(x, x + n) - low) / kSteps;
   const float inverse = Inverse(scale);
   for (int64_t i = 0; i < n; ++i) {
-    const int q = std::min(kSteps, static_cast<int>((x[i] - low) * inverse + 0.5f));
+    const int q = std::min(kSteps, static_cast<int>(std::floor((x[i] - low) * inverse + 0.5f)));
     x[i] = static_cast<float>(q) * Half(scale) + Half(low);
   }
 }
