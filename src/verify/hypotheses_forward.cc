@@ -39,7 +39,7 @@ bool ShiftRows(const WeightEntry& entry, int64_t shift, std::vector<float>* valu
 
 double PlainFrequency(double theta, int64_t i, int64_t dim) {
   const auto exponent = static_cast<float>(2 * i) / static_cast<float>(dim);
-  return static_cast<double>(1.0f / static_cast<float>(std::pow(static_cast<float>(theta), exponent)));
+  return static_cast<double>(1.0f / std::pow(static_cast<float>(theta), exponent));
 }
 
 std::string Short(double value) {
@@ -166,7 +166,7 @@ Hypothesis WindowRow(int64_t reach) {
 
 void AddWindows(const ModelTraits& model, Hypotheses* out) {
   if (!model.windowed) return;
-  const auto add = [&](const char* variant, const char* says, std::function<void(AttentionSpec*)> change) {
+  const auto add = [&](const char* variant, const char* says, const std::function<void(AttentionSpec*)>& change) {
     AddHypothesis(out, "sliding-window", variant, says)->simulation = [change](Simulation* s) {
       s->attention = [change](AttentionSpec* spec) {
         if (spec->window_left >= 0 || spec->window_right >= 0) change(spec);
@@ -255,7 +255,7 @@ void AddPositionHypotheses(const ModelTraits& model, Hypotheses* out) {
 
 void AddAttentionHypotheses(const ModelTraits& model, Hypotheses* out) {
   const auto add = [&](const char* cause, const char* variant, const char* says,
-                       std::function<void(AttentionSpec*)> change) {
+                       const std::function<void(AttentionSpec*)>& change) {
     AddHypothesis(out, cause, variant, says)->simulation = [change](Simulation* s) { s->attention = change; };
   };
   if (!model.causal) {
@@ -334,7 +334,7 @@ void AddWeightHypotheses(const ModelTraits& model, Hypotheses* out) {
   }
   using Concerns = std::function<bool(const std::string& name)>;
   const auto add = [&](const char* cause, const char* variant, const char* says, const Concerns& concerns,
-                       std::function<bool(const std::string&, std::vector<float>*)> change) {
+                       const std::function<bool(const std::string&, std::vector<float>*)>& change) {
     Edit* edit = AddHypothesis(out, cause, variant, says);
     edit->concerns = [concerns](const WeightEntry& entry) { return concerns(entry.name); };
     edit->weights = [change](const WeightEntry& entry, std::vector<float>* values) {

@@ -274,7 +274,7 @@ int RareCauses(const Trial& t) {
                                         [](const Hypothesis* h) { return h->cause == "last-token-index"; }));
 }
 
-const Trial& MoreUsual(const Trial& best, const std::vector<Trial>& tried) {
+Trial MoreUsual(const Trial& best, const std::vector<Trial>& tried) {
   if (best.worst > kExactDistance || RareCauses(best) == 0) return best;
   for (const Trial& t : tried) {
     if (t.worst <= kExactDistance && t.hypotheses.size() <= best.hypotheses.size() &&
