@@ -325,7 +325,7 @@ void AddForwardHypotheses(const ModelTraits& model, Hypotheses* out) {
   AddHypothesis(out, "gelu-variant", "float16 table", "with tanh GELU through a float16 table the vectors agree")
       ->simulation = [](Simulation* s) { s->gelu_float16_table = true; };
   out->back().numeric = true;
-  for (const double eps : {1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12}) out->push_back(NormEpsilonRow(eps));
+  for (const double eps : {1e-2, 1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12}) out->push_back(NormEpsilonRow(eps));
 }
 
 void AddWeightHypotheses(const ModelTraits& model, Hypotheses* out) {
