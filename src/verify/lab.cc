@@ -586,6 +586,18 @@ Table Lab::TokenTable() const {
   return table;
 }
 
+int64_t Lab::Parameters() const {
+  int64_t count = 0;
+  for (const auto& store : weights_) {
+    for (const std::string& name : store->Names()) {
+      int64_t values = 1;
+      for (const int64_t size : store->Find(name)->view.shape) values *= size;
+      count += values;
+    }
+  }
+  return count;
+}
+
 double Lab::WeightError(const Hypothesis& row) {
   constexpr int64_t kRows = 64;
   if (!row.edit.weights) return 0;

@@ -51,6 +51,8 @@ class Lab {
   // Root mean square of what `row` changes the layers' matrices by, in those of their values: a matrix of each shape,
   // its first rows. 0 where it changes none.
   double WeightError(const Hypothesis& row);
+  // Values of all weights.
+  int64_t Parameters() const;
   int64_t tokens_computed() const { return tokens_computed_; }
 
  private:

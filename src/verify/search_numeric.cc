@@ -10,7 +10,8 @@
 namespace truevec {
 namespace {
 
-constexpr double kNoRounding = 0.4;  // what no rounding of weights does
+constexpr double kNoRounding = 0.4;                   // what no rounding of weights does to a trained model
+constexpr int64_t kFewParameters = int64_t{4} << 20;  // of a model that is loaded again in no time: tried all the same
 constexpr size_t kTexts = 8;
 constexpr int64_t kMostTokens = 48;
 constexpr double kAlike = 0.2;       // correlation of what goes in the right direction
@@ -132,9 +133,10 @@ NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
   std::map<std::string, double> most;  // correlation by cause
   std::set<std::string> alike;         // variants that go in the right direction
   NumericResult yardstick;             // of quantised weights
+  const bool rounding = worst <= kNoRounding || lab_->Parameters() <= kFewParameters;
   const auto attempt = [&](const Hypothesis& h) {
     if (!h.refines.empty() && !alike.contains(h.refines)) return;
-    if (worst > kNoRounding && h.edit.weights) return;  // a model to load for each
+    if (!rounding && h.edit.weights) return;
     NumericResult now = TryNumeric(t, h);
     if (now.hypothesis == nullptr) return;
     if (now.correlation >= (h.sized ? kSizedAlike : kAlike)) alike.insert(h.variant);
@@ -149,7 +151,7 @@ NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
   }
   const std::clock_t stop = std::clock() + static_cast<std::clock_t>(kSizedSeconds * CLOCKS_PER_SEC);
   const auto done = [&] { return best.correlation >= kSame || std::clock() > stop; };
-  const bool sized = worst <= kNoRounding && !done();
+  const bool sized = rounding && !done();
   for (const Hypothesis* h : sized ? OfThatSize(t, yardstick) : std::vector<const Hypothesis*>()) {
     if (done()) break;
     attempt(*h);
