@@ -57,7 +57,7 @@ class Search {
   SearchResult Run(double seconds);
   // What rounding explains `worst`, the largest distance that `fitted` leaves. search_numeric.cc.
   NumericResult Numeric(const Combination& fitted, double worst);
-  // One more row of rounding and other small effects, the first to be tried.
+  // One more row of rounding and other small effects, the first to be tried. REQUIRES: before Numeric and Run.
   void AddNumeric(Hypothesis row) { numeric_.insert(numeric_.begin(), std::move(row)); }
   // On all texts; nullopt when the model cannot have it.
   std::optional<Trial> TryAll(const Combination& h);
@@ -79,6 +79,7 @@ class Search {
   void Deepen(SearchResult* result);
   // search_numeric.cc
   struct NumericTexts;
+  std::optional<NumericTexts> TextsFor(const Combination& fitted);
   NumericResult FindNumeric(const Combination& fitted, double worst);
   NumericResult TryNumeric(const NumericTexts& texts, const Hypothesis& row);
   std::optional<Trial> TuneNumeric(const NumericTexts& texts, NumericResult* best);

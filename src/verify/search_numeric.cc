@@ -118,8 +118,8 @@ NumericResult Search::Numeric(const Combination& fitted, double worst) {
   return known != numeric_known_.end() ? known->second : numeric_known_[fitted] = FindNumeric(fitted, worst);
 }
 
-NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
-  NumericResult best;
+// The first short texts; nothing where none is off or the model cannot run `fitted`.
+std::optional<Search::NumericTexts> Search::TextsFor(const Combination& fitted) {
   NumericTexts t{fitted, {}, {}, {}, 0};
   for (size_t i = 0; i < texts_.size() && t.which.size() < kTexts; ++i) {
     if (lengths_[i] <= kMostTokens && lengths_[i] > 3) t.which.push_back(i);
@@ -127,9 +127,17 @@ NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
   for (const size_t i : t.which) t.texts.push_back(texts_[i]);
   auto plain = lab_->Run(t.texts, fitted);
   const auto before = TryOn(fitted, t.which);
-  if (!plain.ok() || !before || before->mean == 0) return best;
+  if (!plain.ok() || !before || before->mean == 0) return std::nullopt;
   t.plain = std::move(plain).value();
   t.mean = before->mean;
+  return t;
+}
+
+NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
+  NumericResult best;
+  const auto texts = TextsFor(fitted);
+  if (!texts) return best;
+  const NumericTexts& t = *texts;
   std::map<std::string, double> most;  // correlation by cause
   std::set<std::string> alike;         // variants that go in the right direction
   NumericResult yardstick;             // of quantised weights
