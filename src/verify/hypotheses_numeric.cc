@@ -9,16 +9,18 @@ namespace truevec {
 namespace {
 
 bool IsMatrix(const WeightEntry& entry) { return entry.view.shape.size() == 2 && entry.view.shape[0] > 1; }
-bool IsTable(const WeightEntry& entry) { return entry.name.find("embed") != std::string::npos; }
-
 bool IsPositionTable(const WeightEntry& entry) { return entry.name.find("position") != std::string::npos; }
+// Of Sentence Transformers' Dense modules, which engines keep or convert by their own lights.
+bool IsDenseModule(const WeightEntry& entry) { return entry.name == "linear.weight"; }
 
 enum class Tables { kExact, kRounded, kButPositions };
 
-Hypothesis* AddWeightType(Hypotheses* out, const WeightFormat& format, Tables tables, const std::string& variant) {
+Hypothesis* AddWeightType(Hypotheses* out, const WeightFormat& format, Tables tables, bool dense_modules,
+                          const std::string& variant) {
   AddHypothesis(out, "weight-quantization", variant, "with weights in " + variant + " the vectors agree")->weights =
       [=](const WeightEntry& entry, std::vector<float>* values) {
-        if (!IsMatrix(entry) || (tables == Tables::kExact && IsTable(entry))) return false;
+        if (!IsMatrix(entry) || (!dense_modules && IsDenseModule(entry))) return false;
+        if (tables == Tables::kExact && IsEmbeddingTable(entry.name)) return false;
         if (tables == Tables::kButPositions && IsPositionTable(entry)) return false;
         return ApplyWeightFormat(format, entry.view.shape[1], values);
       };
@@ -27,6 +29,14 @@ Hypothesis* AddWeightType(Hypotheses* out, const WeightFormat& format, Tables ta
   row->parameter = "weights";
   row->value = json::value(variant);
   return row;
+}
+
+// A row of the format, and for models with Dense modules one that leaves these exact.
+void AddWeightRows(Hypotheses* out, const ModelTraits& model, const WeightFormat& format, Tables tables,
+                   const std::string& variant) {
+  AddWeightType(out, format, tables, true, variant);
+  if (model.dense == 0) return;
+  AddWeightType(out, format, tables, false, variant + ", Dense modules exact")->refines = variant;
 }
 
 // As the row of `variant`, which it refines, with the inputs of every product rounded too.
@@ -62,17 +72,17 @@ void AddRounding(Hypotheses* out, const char* cause, Rounding rounding, const ch
 
 }  // namespace
 
-void AddNumericHypotheses(const ModelTraits&, Hypotheses* out) {
+void AddNumericHypotheses(const ModelTraits& model, Hypotheses* out) {
   AddRounding(out, "precision-float16", Rounding::kFloat16, "float16");
   AddRounding(out, "precision-bfloat16", Rounding::kBFloat16, "bfloat16");
   for (const WeightFormat& format : UsualWeightFormats()) {
     // llama.cpp rounds its tables too, others by their own lights.
     const bool ggml = format.block == 32;
-    AddWeightType(out, format, ggml ? Tables::kRounded : Tables::kExact, format.name);
-    AddWeightType(out, format, ggml ? Tables::kExact : Tables::kRounded,
+    AddWeightRows(out, model, format, ggml ? Tables::kRounded : Tables::kExact, format.name);
+    AddWeightRows(out, model, format, ggml ? Tables::kExact : Tables::kRounded,
                   format.name + (ggml ? ", tables exact" : ", tables too"));
     if (format.block == kWholeRow) {
-      AddWeightType(out, format, Tables::kButPositions, format.name + ", position table exact");
+      AddWeightRows(out, model, format, Tables::kButPositions, format.name + ", position table exact");
     }
   }
   for (const char* variant : {"Q8_0", "Q8_0, tables exact", "Q4_0", "Q4_0, tables exact"}) {
@@ -94,10 +104,13 @@ void AddNumericHypotheses(const ModelTraits&, Hypotheses* out) {
     out->push_back(std::move(saturated));
   }
   for (const WeightFormat& format : OtherWeightFormats()) {
-    AddWeightType(out, format, Tables::kExact, format.name)->sized = true;
-    Hypothesis* tables = AddWeightType(out, format, Tables::kRounded, format.name + ", tables too");
-    tables->sized = true;
-    tables->refines = format.name;
+    const size_t before = out->size();
+    AddWeightRows(out, model, format, Tables::kExact, format.name);
+    AddWeightRows(out, model, format, Tables::kRounded, format.name + ", tables too");
+    for (size_t i = before; i < out->size(); ++i) {
+      (*out)[i].sized = true;
+      if (i > before) (*out)[i].refines = format.name;
+    }
   }
 }
 

@@ -112,6 +112,41 @@ TEST(Hypotheses, SumInPlaceOfTheMean) {
   EXPECT_GT(Farthest(*moved, *healthy), 1e-6);
 }
 
+// Tables and Dense modules are rounded by some engines and kept by others: each way has a row.
+TEST(Hypotheses, WeightFormatsByKindOfTensor) {
+  ModelTraits traits;
+  traits.dense = 1;
+  Hypotheses rows;
+  AddNumericHypotheses(traits, &rows);
+  const auto changes = [&](std::string_view variant, const std::string& tensor) {
+    const Hypothesis* row = RowOf(rows, "weight-quantization", variant);
+    EXPECT_NE(row, nullptr) << variant;
+    std::vector<float> values = {0.1f, 0.7f, -0.3f, 0.9f};
+    values.resize(128, 0.25f);
+    const WeightEntry entry = {tensor, {values.data(), DType::kF32, {2, 64}}, "model.safetensors"};
+    return row != nullptr && row->edit.weights(entry, &values);
+  };
+  const std::string matrix = "encoder.block.0.layer.0.SelfAttention.q.weight";
+  for (const std::string table : {"shared.weight", "embeddings.word_embeddings.weight", "embed_tokens.weight",
+                                  "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"}) {
+    EXPECT_FALSE(changes("NF4", table)) << table;
+    EXPECT_FALSE(changes("NF4, Dense modules exact", table)) << table;
+    EXPECT_TRUE(changes("NF4, tables too", table)) << table;
+    EXPECT_TRUE(changes("Q8_0, Dense modules exact", table)) << table;
+  }
+  for (const auto variant : {"NF4", "NF4, tables too", "Q8_0", "int8 per row"}) {
+    EXPECT_TRUE(changes(variant, matrix)) << variant;
+    EXPECT_TRUE(changes(variant, "linear.weight")) << variant;
+    EXPECT_TRUE(changes(variant + std::string(", Dense modules exact"), matrix)) << variant;
+    EXPECT_FALSE(changes(variant + std::string(", Dense modules exact"), "linear.weight")) << variant;
+  }
+  traits.dense = 0;
+  rows.clear();
+  AddNumericHypotheses(traits, &rows);
+  EXPECT_TRUE(std::none_of(rows.begin(), rows.end(),
+                           [](const Hypothesis& h) { return h.variant.find("Dense") != std::string::npos; }));
+}
+
 TEST(Hypotheses, PaddingUpToAMultiple) {
   const auto lab = LabOf(std::string(TRUEVEC_SOURCE_DIR) + "/tests/verify/model");
   ASSERT_NE(lab, nullptr);

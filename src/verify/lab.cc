@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "verify/tokenizer_edits.h"
+#include "verify/weight_formats.h"
 
 namespace truevec {
 namespace {
@@ -609,7 +610,7 @@ double Lab::WeightError(const Hypothesis& row) {
     for (const std::string& name : store->Names()) {
       WeightEntry part = *store->Find(name);
       auto& shape = part.view.shape;
-      if (shape.size() != 2 || shape[0] < 2 || name.find("emb") != std::string::npos) continue;
+      if (shape.size() != 2 || shape[0] < 2 || IsEmbeddingTable(name)) continue;
       if (!seen.insert({shape.begin(), shape.end()}).second) continue;
       const auto whole = static_cast<double>(shape[0]);
       shape[0] = std::min(kRows, shape[0]);

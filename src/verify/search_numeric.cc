@@ -18,7 +18,7 @@ constexpr double kAlike = 0.2;       // correlation of what goes in the right di
 constexpr double kCertain = 0.5;     // from which a format that was tried by its size counts
 constexpr double kSizedAlike = 0.3;  // from which such a format is tried with its tables rounded too
 constexpr double kSame = 0.98;       // nothing else will be nearer
-constexpr double kSizes = 6;         // how far a predicted size may be off
+constexpr double kSizes = 10;        // how far a predicted size may be off
 constexpr double kLikelySizes = 2;
 constexpr double kAnySize = 100;       // for rows of their own, whose rounding of inputs may outweigh that of weights
 constexpr double kSizedSeconds = 7;    // of CPU time for formats that are tried by their size
@@ -141,31 +141,43 @@ NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
   std::map<std::string, double> most;  // correlation by cause
   std::set<std::string> alike;         // variants that go in the right direction
   NumericResult yardstick;             // of quantised weights
-  const bool rounding = worst <= kNoRounding || lab_->Parameters() <= kFewParameters;
+  const bool small = lab_->Parameters() <= kFewParameters;
+  const bool rounding = worst <= kNoRounding || small;
+  // Returns the correlation.
   const auto attempt = [&](const Hypothesis& h) {
-    if (!h.refines.empty() && !alike.contains(h.refines)) return;
-    if (!rounding && h.edit.weights) return;
+    if (!rounding && h.edit.weights) return 0.0;
     NumericResult now = TryNumeric(t, h);
-    if (now.hypothesis == nullptr) return;
+    if (now.hypothesis == nullptr) return 0.0;
     if (now.correlation >= (h.sized ? kSizedAlike : kAlike)) alike.insert(h.variant);
     if (h.cause == "weight-quantization" && yardstick.hypothesis == nullptr) yardstick = now;
-    if (h.sized && now.correlation < kCertain) return;  // of many formats one is a little alike by chance
+    if (h.sized && now.correlation < kCertain)
+      return now.correlation;  // of many formats one is a little alike by chance
     most[h.cause] = std::max(most[h.cause], now.correlation);
     if (now.correlation > best.correlation) best = now;
+    return now.correlation;
   };
   for (const Hypothesis& h : numeric_) {
     const bool far = h.edit.weights && h.refines.empty() && SizeOff(t, yardstick, h) > std::log(kAnySize);
-    if (!h.sized && !far) attempt(h);
+    if (!h.sized && !far && (h.refines.empty() || alike.contains(h.refines))) attempt(h);
   }
   const std::clock_t stop = std::clock() + static_cast<std::clock_t>(kSizedSeconds * CLOCKS_PER_SEC);
   const auto done = [&] { return best.correlation >= kSame || std::clock() > stop; };
+  const auto refine = [&](const Hypothesis& h) {  // all of them: the last may be nearer than what is near enough
+    for (const Hypothesis& finer : numeric_) {
+      if (finer.sized && finer.refines == h.variant && std::clock() <= stop) attempt(finer);
+    }
+  };
   const bool sized = rounding && !done();
+  std::vector<std::pair<double, const Hypothesis*>> formats;  // tried, by correlation
   for (const Hypothesis* h : sized ? OfThatSize(t, yardstick) : std::vector<const Hypothesis*>()) {
     if (done()) break;
-    attempt(*h);
-    for (const Hypothesis& finer : numeric_) {
-      if (finer.sized && finer.refines == h->variant && !done()) attempt(finer);
-    }
+    formats.emplace_back(-attempt(*h), h);
+    if (alike.contains(h->variant)) refine(*h);
+  }
+  std::stable_sort(formats.begin(), formats.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  // On a small model that turns far, rounding one tensor more or less may leave little of the direction.
+  for (const auto& [correlation, h] : formats) {
+    if (small && worst > kNoRounding && !alike.contains(h->variant) && !done()) refine(*h);
   }
   if (best.hypothesis == nullptr) return best;
   std::optional<Trial> tuned;

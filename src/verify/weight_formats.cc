@@ -333,6 +333,11 @@ const std::vector<WeightFormat>& OtherWeightFormats() {
   return kFormats;
 }
 
+bool IsEmbeddingTable(const std::string& tensor) {
+  return tensor.find("emb") != std::string::npos || tensor == "shared.weight" ||
+         tensor.find("relative_attention_bias") != std::string::npos;
+}
+
 bool ApplyWeightFormat(const WeightFormat& format, int64_t cols, std::vector<float>* values) {
   const auto total = static_cast<int64_t>(values->size());
   const int64_t size = format.block == kWholeTensor ? total : format.block == kWholeRow ? cols : format.block;

@@ -27,6 +27,9 @@ const std::vector<WeightFormat>& UsualWeightFormats();
 // The others.
 const std::vector<WeightFormat>& OtherWeightFormats();
 
+// Tables that are looked up, not multiplied: of words, positions, types and relative positions.
+bool IsEmbeddingTable(const std::string& tensor);
+
 // False, and nothing done, where the rows are no whole number of blocks.
 bool ApplyWeightFormat(const WeightFormat& format, int64_t cols, std::vector<float>* values);
 
