@@ -79,6 +79,7 @@ class Search {
   void Deepen(SearchResult* result);
   // search_numeric.cc
   struct NumericTexts;
+  struct NumericHunt;
   std::optional<NumericTexts> TextsFor(const Combination& fitted);
   NumericResult FindNumeric(const Combination& fitted, double worst);
   NumericResult TryNumeric(const NumericTexts& texts, const Hypothesis& row);

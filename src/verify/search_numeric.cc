@@ -133,52 +133,77 @@ std::optional<Search::NumericTexts> Search::TextsFor(const Combination& fitted) 
   return t;
 }
 
-NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
+// The nearest row so far, and what is known of the others.
+struct Search::NumericHunt {
+  Search* search;
+  const NumericTexts& texts;
+  bool rounding;        // of weights: worth trying
+  bool turned;          // far, on a small model: one tensor more or less leaves little of the direction
+  std::clock_t stop{};  // for formats that are tried by their size
+
   NumericResult best;
-  const auto texts = TextsFor(fitted);
-  if (!texts) return best;
-  const NumericTexts& t = *texts;
+  NumericResult yardstick;             // of quantised weights
   std::map<std::string, double> most;  // correlation by cause
   std::set<std::string> alike;         // variants that go in the right direction
-  NumericResult yardstick;             // of quantised weights
-  const bool small = lab_->Parameters() <= kFewParameters;
-  const bool rounding = worst <= kNoRounding || small;
+
+  bool Late() const { return std::clock() > stop; }
+  bool Done() const { return best.correlation >= kSame || Late(); }
+
   // Returns the correlation.
-  const auto attempt = [&](const Hypothesis& h) {
-    if (!rounding && h.edit.weights) return 0.0;
-    NumericResult now = TryNumeric(t, h);
-    if (now.hypothesis == nullptr) return 0.0;
+  double Attempt(const Hypothesis& h) {
+    if (!rounding && h.edit.weights) return 0;
+    const NumericResult now = search->TryNumeric(texts, h);
+    if (now.hypothesis == nullptr) return 0;
     if (now.correlation >= (h.sized ? kSizedAlike : kAlike)) alike.insert(h.variant);
     if (h.cause == "weight-quantization" && yardstick.hypothesis == nullptr) yardstick = now;
-    if (h.sized && now.correlation < kCertain)
-      return now.correlation;  // of many formats one is a little alike by chance
+    // Of many formats one is a little alike by chance.
+    if (h.sized && now.correlation < kCertain) return now.correlation;
     most[h.cause] = std::max(most[h.cause], now.correlation);
     if (now.correlation > best.correlation) best = now;
     return now.correlation;
-  };
-  for (const Hypothesis& h : numeric_) {
-    const bool far = h.edit.weights && h.refines.empty() && SizeOff(t, yardstick, h) > std::log(kAnySize);
-    if (!h.sized && !far && (h.refines.empty() || alike.contains(h.refines))) attempt(h);
   }
-  const std::clock_t stop = std::clock() + static_cast<std::clock_t>(kSizedSeconds * CLOCKS_PER_SEC);
-  const auto done = [&] { return best.correlation >= kSame || std::clock() > stop; };
-  const auto refine = [&](const Hypothesis& h) {  // all of them: the last may be nearer than what is near enough
-    for (const Hypothesis& finer : numeric_) {
-      if (finer.sized && finer.refines == h.variant && std::clock() <= stop) attempt(finer);
+
+  // All of them: the last may be nearer than what is near enough.
+  void Refine(const Hypothesis& h) {
+    for (const Hypothesis& finer : search->numeric_) {
+      if (finer.sized && finer.refines == h.variant && !Late()) Attempt(finer);
     }
-  };
-  const bool sized = rounding && !done();
-  std::vector<std::pair<double, const Hypothesis*>> formats;  // tried, by correlation
-  for (const Hypothesis* h : sized ? OfThatSize(t, yardstick) : std::vector<const Hypothesis*>()) {
-    if (done()) break;
-    formats.emplace_back(-attempt(*h), h);
-    if (alike.contains(h->variant)) refine(*h);
   }
-  std::stable_sort(formats.begin(), formats.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  // On a small model that turns far, rounding one tensor more or less may leave little of the direction.
-  for (const auto& [correlation, h] : formats) {
-    if (small && worst > kNoRounding && !alike.contains(h->variant) && !done()) refine(*h);
+
+  void Usual() {
+    for (const Hypothesis& h : search->numeric_) {
+      if (h.sized || (!h.refines.empty() && !alike.contains(h.refines))) continue;
+      const bool own = h.edit.weights && h.refines.empty();
+      if (!own || search->SizeOff(texts, yardstick, h) <= std::log(kAnySize)) Attempt(h);
+    }
   }
+
+  void Sized() {
+    stop = std::clock() + static_cast<std::clock_t>(kSizedSeconds * CLOCKS_PER_SEC);
+    if (!rounding || Done()) return;
+    std::vector<std::pair<double, const Hypothesis*>> tried;  // by correlation
+    for (const Hypothesis* h : search->OfThatSize(texts, yardstick)) {
+      if (Done()) break;
+      tried.emplace_back(-Attempt(*h), h);
+      if (alike.contains(h->variant)) Refine(*h);
+    }
+    if (!turned) return;
+    std::stable_sort(tried.begin(), tried.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const auto& [correlation, h] : tried) {
+      if (!alike.contains(h->variant) && !Done()) Refine(*h);
+    }
+  }
+};
+
+NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
+  const auto texts = TextsFor(fitted);
+  if (!texts) return {};
+  const NumericTexts& t = *texts;
+  const bool small = lab_->Parameters() <= kFewParameters;
+  NumericHunt hunt{this, t, worst <= kNoRounding || small, worst > kNoRounding && small, {}, {}, {}, {}, {}};
+  hunt.Usual();
+  hunt.Sized();
+  NumericResult best = hunt.best;
   if (best.hypothesis == nullptr) return best;
   std::optional<Trial> tuned;
   if (best.hypothesis->at && best.correlation >= kTunable) tuned = TuneNumeric(t, &best);
@@ -188,7 +213,7 @@ NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
     return best;
   }
   best.size /= t.mean;
-  for (const auto& [cause, correlation] : most) {
+  for (const auto& [cause, correlation] : hunt.most) {
     if (cause != best.hypothesis->cause) best.rival = std::max(best.rival, correlation);
   }
   Combination both = fitted;
