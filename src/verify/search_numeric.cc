@@ -11,6 +11,7 @@ namespace truevec {
 namespace {
 
 constexpr double kNoRounding = 0.4;                   // what no rounding of weights does to a trained model
+constexpr double kFar = 1e-2;                         // from where a small model's residuals do not add up
 constexpr int64_t kFewParameters = int64_t{4} << 20;  // of a model that is loaded again in no time: tried all the same
 constexpr size_t kTexts = 8;
 constexpr int64_t kMostTokens = 48;
@@ -85,14 +86,15 @@ double Search::SizeOff(const NumericTexts& t, const NumericResult& yardstick, co
   return std::abs(std::log(std::max(error * error * yardstick.size / t.mean, 1e-300)));
 }
 
-// The rows that round weights by about as much as the residual shows, the likeliest first.
+// The rows that round weights by about as much as the residual shows (of a small model all rows), the likeliest first.
 std::vector<const Hypothesis*> Search::OfThatSize(const NumericTexts& t, const NumericResult& yardstick) {
+  const bool small = lab_->Parameters() <= kFewParameters;
   std::vector<std::pair<double, const Hypothesis*>> found;
   for (const Hypothesis& h : numeric_) {
     if (!h.sized || !h.refines.empty() || yardstick.hypothesis == nullptr) continue;
     const double off = SizeOff(t, yardstick, h);
     // Within the likely sizes the formats with names of their own come first, as in the list.
-    if (off <= std::log(kSizes)) found.emplace_back(off <= std::log(kLikelySizes) ? 0 : off, &h);
+    if (off <= std::log(kSizes) || small) found.emplace_back(off <= std::log(kLikelySizes) ? 0 : off, &h);
   }
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<const Hypothesis*> rows;
@@ -200,7 +202,7 @@ NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
   if (!texts) return {};
   const NumericTexts& t = *texts;
   const bool small = lab_->Parameters() <= kFewParameters;
-  NumericHunt hunt{this, t, worst <= kNoRounding || small, worst > kNoRounding && small, {}, {}, {}, {}, {}};
+  NumericHunt hunt{this, t, worst <= kNoRounding || small, worst > kFar && small, {}, {}, {}, {}, {}};
   hunt.Usual();
   hunt.Sized();
   NumericResult best = hunt.best;
