@@ -2,7 +2,7 @@
 """Real engines from PyPI and Debian, diagnosed: diagnose_peers.py MODEL [ENGINE ...]
 
 Runs bench/peers/worker.py for each engine, one text a call, on the probe texts of a lock, and prints `truevec diagnose`'s
-verdict and causes as a table; the llama.cpp ones are asked over HTTP as a user would. MODEL: all-MiniLM-L6-v2. Run it with
+verdict and causes as a table; llama.cpp and vLLM are asked over HTTP as a user would. MODEL: all-MiniLM-L6-v2. Run it with
 .venv/peers/bin/python, which `./dev bench peers` makes; TRUEVEC_BINARY names another binary.
 """
 import json
@@ -29,22 +29,42 @@ LLAMA_CPP = {"llama.cpp-f32": ("f32", ()), "llama.cpp-f32-fa-off": ("f32", ("-fa
              "llama.cpp-q8_0": ("q8_0", ())}
 
 
-class LlamaServer:
-    """llama-server on a free port, as ./dev bench serve --peers installs it."""
+# Options of vLLM's server; its own choice of a type first.
+VLLM = {"vllm": (), "vllm-f32": ("--dtype", "float32")}
+STARTS_WITHIN = 300  # seconds
+
+
+def llama_command(engine, model, port):
+    """llama-server, as ./dev bench serve --peers installs it."""
+    kind, options = LLAMA_CPP[engine]
+    folder = ROOT / ".venv/llama-cpp"
+    gguf = folder / "models" / f"{Path(model).resolve().name}-{kind}.gguf"
+    llama_cpp.install(folder)
+    llama_cpp.make_gguf(folder, model, kind, gguf, str(ROOT / ".venv/reference/bin/python"))
+    return [folder / "bin/llama-server", "--embedding", "-m", gguf, "--port", port, "--threads", "2", "-b", "512", "-ub", "512",
+            *options]
+
+
+def vllm_command(engine, model, port):
+    """vLLM's server, as ./dev bench peers installs it."""
+    return [ROOT / ".venv/peers-vllm/bin/python", "-m", "vllm.entrypoints.openai.api_server", "--model", model, "--runner",
+            "pooling", "--enforce-eager", "--host", "127.0.0.1", "--port", port, *VLLM[engine]]
+
+
+class Server:
+    """An engine's own server on a free port."""
 
     def __init__(self, engine, model):
-        kind, options = LLAMA_CPP[engine]
-        folder = ROOT / ".venv/llama-cpp"
-        gguf = folder / "models" / f"{Path(model).resolve().name}-{kind}.gguf"
-        llama_cpp.install(folder)
-        llama_cpp.make_gguf(folder, model, kind, gguf, str(ROOT / ".venv/reference/bin/python"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-        self.process = subprocess.Popen([folder / "bin/llama-server", "--embedding", "-m", gguf, "--port", self.url.rsplit(":", 1)[1],
-                                         "--threads", "2", "-b", "512", "-ub", "512", *options], stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
-        for _ in range(300):
+            port = str(probe.getsockname()[1])
+        self.url, self.api = f"http://127.0.0.1:{port}", "vllm" if engine in VLLM else "llamacpp"
+        command = (vllm_command if engine in VLLM else llama_command)(engine, model, port)
+        settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                        env={**os.environ, **settings})
+        give_up = time.monotonic() + STARTS_WITHIN
+        while time.monotonic() < give_up and self.process.poll() is None:
             try:
                 urllib.request.urlopen(self.url + "/health").close()
                 break
@@ -52,7 +72,7 @@ class LlamaServer:
                 time.sleep(0.1)
 
     def __enter__(self):
-        return [self.url, "--api", "llamacpp", "--concurrency", "2"]
+        return [self.url, "--api", self.api, "--concurrency", "2"]
 
     def __exit__(self, *_):
         self.process.terminate()
@@ -95,14 +115,15 @@ def main():
         texts = [case["text"] for case in json.load(open(lock, encoding="utf-8"))["cases"]]
         with open(f"{folder}/texts.jsonl", "w", encoding="utf-8") as f:
             f.writelines(json.dumps({"text": t}) + "\n" for t in texts)
-        for engine in sys.argv[2:] or (*ENGINES, *LLAMA_CPP):
-            path = None if engine in LLAMA_CPP else vectors(engine, model, texts, folder)
-            if path is None and engine not in LLAMA_CPP:
+        for engine in sys.argv[2:] or (*ENGINES, *VLLM, *LLAMA_CPP):
+            serves = engine in LLAMA_CPP or engine in VLLM
+            path = None if serves else vectors(engine, model, texts, folder)
+            if path is None and not serves:
                 print(f"| {engine} | does not run here | | | | | |", flush=True)
                 continue
             start = time.monotonic()
             if path is None:
-                with LlamaServer(engine, model) as against:
+                with Server(engine, model) as against:
                     done = diagnose(model, against, f"{folder}/texts.jsonl")
             else:
                 done = diagnose(model, [path], f"{folder}/texts.jsonl")
