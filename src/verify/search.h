@@ -85,7 +85,7 @@ class Search {
   NumericResult TryNumeric(const NumericTexts& texts, const Hypothesis& row);
   std::optional<Trial> TuneNumeric(const NumericTexts& texts, NumericResult* best);
   double SizeOff(const NumericTexts& texts, const NumericResult& yardstick, const Hypothesis& row);
-  std::vector<const Hypothesis*> OfThatSize(const NumericTexts& texts, const NumericResult& yardstick);
+  std::vector<const Hypothesis*> OfThatSize(const NumericTexts& texts, const NumericResult& yardstick, bool small);
   // search_estimate.cc
   Trial Refine(Trial trial);
   std::optional<Trial> EstimateLength(const Trial& start);

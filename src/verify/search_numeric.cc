@@ -17,7 +17,7 @@ constexpr size_t kTexts = 8;
 constexpr int64_t kMostTokens = 48;
 constexpr double kAlike = 0.2;       // correlation of what goes in the right direction
 constexpr double kCertain = 0.5;     // from which a format that was tried by its size counts
-constexpr double kSizedAlike = 0.3;  // from which such a format is tried with its tables rounded too
+constexpr double kSizedAlike = 0.3;  // from which such a format is tried with other tensors rounded or kept
 constexpr double kSame = 0.98;       // nothing else will be nearer
 constexpr double kSizes = 10;        // how far a predicted size may be off
 constexpr double kLikelySizes = 2;
@@ -87,8 +87,7 @@ double Search::SizeOff(const NumericTexts& t, const NumericResult& yardstick, co
 }
 
 // The rows that round weights by about as much as the residual shows (of a small model all rows), the likeliest first.
-std::vector<const Hypothesis*> Search::OfThatSize(const NumericTexts& t, const NumericResult& yardstick) {
-  const bool small = lab_->Parameters() <= kFewParameters;
+std::vector<const Hypothesis*> Search::OfThatSize(const NumericTexts& t, const NumericResult& yardstick, bool small) {
   std::vector<std::pair<double, const Hypothesis*>> found;
   for (const Hypothesis& h : numeric_) {
     if (!h.sized || !h.refines.empty() || yardstick.hypothesis == nullptr) continue;
@@ -139,14 +138,15 @@ std::optional<Search::NumericTexts> Search::TextsFor(const Combination& fitted) 
 struct Search::NumericHunt {
   Search* search;
   const NumericTexts& texts;
-  bool rounding;        // of weights: worth trying
-  bool turned;          // far, on a small model: one tensor more or less leaves little of the direction
-  std::clock_t stop{};  // for formats that are tried by their size
+  double worst;  // distance
+  bool small;    // a model that is loaded again in no time
 
-  NumericResult best;
-  NumericResult yardstick;             // of quantised weights
-  std::map<std::string, double> most;  // correlation by cause
-  std::set<std::string> alike;         // variants that go in the right direction
+  bool rounding = small || worst <= kNoRounding;  // of weights: worth trying
+  std::clock_t stop{};                            // for formats that are tried by their size
+  NumericResult best{};
+  NumericResult yardstick{};             // of quantised weights
+  std::map<std::string, double> most{};  // correlation by cause
+  std::set<std::string> alike{};         // variants that go in the right direction
 
   bool Late() const { return std::clock() > stop; }
   bool Done() const { return best.correlation >= kSame || Late(); }
@@ -184,12 +184,13 @@ struct Search::NumericHunt {
     stop = std::clock() + static_cast<std::clock_t>(kSizedSeconds * CLOCKS_PER_SEC);
     if (!rounding || Done()) return;
     std::vector<std::pair<double, const Hypothesis*>> tried;  // by correlation
-    for (const Hypothesis* h : search->OfThatSize(texts, yardstick)) {
+    for (const Hypothesis* h : search->OfThatSize(texts, yardstick, small)) {
       if (Done()) break;
       tried.emplace_back(-Attempt(*h), h);
       if (alike.contains(h->variant)) Refine(*h);
     }
-    if (!turned) return;
+    // There one tensor more or less leaves little of the direction.
+    if (!small || worst <= kFar) return;
     std::stable_sort(tried.begin(), tried.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     for (const auto& [correlation, h] : tried) {
       if (!alike.contains(h->variant) && !Done()) Refine(*h);
@@ -201,8 +202,7 @@ NumericResult Search::FindNumeric(const Combination& fitted, double worst) {
   const auto texts = TextsFor(fitted);
   if (!texts) return {};
   const NumericTexts& t = *texts;
-  const bool small = lab_->Parameters() <= kFewParameters;
-  NumericHunt hunt{this, t, worst <= kNoRounding || small, worst > kFar && small, {}, {}, {}, {}, {}};
+  NumericHunt hunt{this, t, worst, lab_->Parameters() <= kFewParameters};
   hunt.Usual();
   hunt.Sized();
   NumericResult best = hunt.best;
